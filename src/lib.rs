@@ -1,0 +1,10 @@
+//! Throughway: a WebSocket gateway and a way through corporate proxies.
+//!
+//! The crate is one street, [`session`], and its other modules are the rooms along it: what the
+//! street needs at hand, the rooms that a client's bytes pass through ([`listen`], [`front`],
+//! [`policy`], [`egress`], [`splice`]) with the grammar and the material they share, and what people
+//! see of it. `ARCHITECTURE.md` has the map.
+//!
+//! The library is what the program and its tests are built from. Its interface follows the rooms
+//! and may change with them; the program's flags, its configuration file and its log are what is
+//! kept stable.
