@@ -8,3 +8,5 @@
 //! The library is what the program and its tests are built from. Its interface follows the rooms
 //! and may change with them; the program's flags, its configuration file and its log are what is
 //! kept stable.
+
+pub mod wire;

@@ -1,0 +1,7 @@
+//! Grammar: bytes to values and back. No await, no clock, no randomness, no log, no configuration.
+
+pub mod authority;
+pub mod fields;
+pub mod list;
+pub mod origin;
+pub mod target;
