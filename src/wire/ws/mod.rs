@@ -1,0 +1,6 @@
+//! The WebSocket protocol as bytes and values (RFC 6455).
+
+pub mod accept;
+pub mod answer;
+pub mod frame;
+pub mod handshake;
