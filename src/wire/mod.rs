@@ -2,9 +2,16 @@
 
 pub mod answer_head;
 pub mod authority;
+pub mod challenge;
+pub mod connect;
+pub mod digest;
 pub mod fields;
 pub mod head;
 pub mod list;
+pub mod ntlm;
 pub mod origin;
+pub mod pac_message;
+pub mod pac_result;
+pub mod socks5;
 pub mod target;
 pub mod ws;
