@@ -9,4 +9,5 @@
 //! and may change with them; the program's flags, its configuration file and its log are what is
 //! kept stable.
 
+pub mod net;
 pub mod wire;
