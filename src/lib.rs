@@ -10,4 +10,5 @@
 //! kept stable.
 
 pub mod net;
+pub mod policy;
 pub mod wire;

@@ -1,0 +1,14 @@
+//! Judgement: values in, a decision out. Nothing here waits, reads a clock or rolls dice.
+
+pub mod auth_for;
+pub mod decide;
+pub mod explain;
+pub mod forward;
+pub mod health;
+pub mod limits;
+pub mod no_proxy;
+pub mod origin;
+pub mod pool;
+pub mod route;
+
+pub use decide::{Decision, Denied, Unavailable, decide};
