@@ -12,3 +12,5 @@
 pub mod net;
 pub mod policy;
 pub mod wire;
+
+pub mod observe;

@@ -1,0 +1,6 @@
+//! Facts in, text out: the log and the records.
+//!
+//! Knows none of the other rooms: whoever has something to tell brings it as plain values.
+
+pub mod log;
+pub mod record;
