@@ -9,6 +9,8 @@
 //! and may change with them; the program's flags, its configuration file and its log are what is
 //! kept stable.
 
+pub mod front;
+pub mod listen;
 pub mod net;
 pub mod policy;
 pub mod wire;
