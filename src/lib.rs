@@ -9,6 +9,7 @@
 //! and may change with them; the program's flags, its configuration file and its log are what is
 //! kept stable.
 
+pub mod egress;
 pub mod front;
 pub mod listen;
 pub mod net;

@@ -1,0 +1,528 @@
+//! From a request to a backend that has answered it: one server after the other, each reached
+//! straight or through an egress, then TLS, then the upgrade.
+//!
+//! Knows nothing of routes, and of the client only what the request says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use http_body_util::Empty;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use super::alternatives::{Attempt, Pick, Turn};
+use super::budget::Budget;
+use super::chain;
+use super::error::{DialError, Failure, Place};
+use super::hop::tcp;
+use super::hop::tls::{self, Between};
+use super::hop::upgrade::{self, Answer, Handshake};
+use super::outlook::Outlook;
+use super::pac;
+use super::params::{Backend, Egress, Server, ServerAddress, Timeouts, Way};
+use super::steps::{Detail, Steps};
+use super::stumble::{Cause, Step, Stumble, plain};
+use crate::net::Stream;
+
+/// Pauses before the servers are tried once more, after proxies said of all of them that they cannot
+/// be reached just now (502, 503, 504). Two, so that a proxy in trouble is not asked for ever.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
+
+/// What a straight way is called in a record.
+const DIRECT: &str = "direct";
+
+/// The request as it goes to a backend: everything but the server's own base path and `Host`.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Begins with `/`.
+    pub path_and_query: String,
+    /// The client's `Host`, to be preserved; `None`: the server's own.
+    pub host: Option<String>,
+    /// Final: end-to-end headers, `Upgrade`, `Connection` and `Sec-WebSocket-*`. No `Host`.
+    pub headers: HeaderMap,
+    /// The `Sec-WebSocket-Key` among the headers.
+    pub key: String,
+    /// The subprotocols offered.
+    pub subprotocols: Vec<String>,
+    /// The names of the extensions offered.
+    pub extensions_offered: Vec<String>,
+}
+
+/// A backend that answered.
+#[derive(Debug)]
+pub enum Reached {
+    /// With a 101 that holds.
+    Switched(Link),
+    /// With anything else.
+    Declined(Declined),
+}
+
+/// A stream whose backend has said its 101.
+#[derive(Debug)]
+pub struct Link {
+    /// To the backend.
+    pub stream: Stream,
+    /// What came glued to the 101: the backend's first bytes.
+    pub tail: Bytes,
+    /// Of the 101, as they came.
+    pub headers: HeaderMap,
+    /// The one that the backend chose.
+    pub subprotocol: Option<String>,
+    /// The server's URL.
+    pub server: String,
+    /// The egress's name, with that of the chain where it has several (`corp/proxy-b`), or `direct`.
+    pub egress: String,
+}
+
+/// A valid answer that is not a 101.
+#[derive(Debug)]
+pub struct Declined {
+    /// Its status.
+    pub status: StatusCode,
+    /// As they came: the framing they describe is already taken off the body.
+    pub headers: HeaderMap,
+    /// At most 64 KiB.
+    pub body: Bytes,
+    /// Whether there was more.
+    pub truncated: bool,
+    /// The server's URL.
+    pub server: String,
+    /// The egress's name, with that of the chain where it has several (`corp/proxy-b`), or `direct`.
+    pub egress: String,
+}
+
+/// Sends `request` to the first of the backend's servers, in turn, that can be reached, and
+/// returns what it answered. A server that fails before a byte of the request left is skipped for
+/// the next; after that there is no other. `steps` is told what happens while it happens.
+pub async fn dial(
+    backend: &Backend,
+    request: &Request,
+    steps: &Steps,
+) -> Result<Reached, DialError> {
+    let budget = Budget::new(backend.timeouts.total);
+    for pause in PAUSES {
+        match try_each(backend, request, budget, steps).await {
+            Err(error) if error.may_pass() && budget.outlasts(pause) => {
+                debug!(backend = %backend.name, %error, "trying again");
+                steps.pause(pause);
+                sleep(pause).await;
+            }
+            ended => return ended,
+        }
+    }
+    try_each(backend, request, budget, steps).await
+}
+
+async fn try_each(
+    backend: &Backend,
+    request: &Request,
+    budget: Budget,
+    steps: &Steps,
+) -> Result<Reached, DialError> {
+    let mut failures: Vec<Failure> = Vec::new();
+    for n in backend.turn.order(backend.servers.len()) {
+        let Some(server) = backend.servers.get(n) else {
+            continue;
+        };
+        let tried = try_routes(backend, server, request, budget, steps, &mut failures).await;
+        match tried {
+            Ok(Some(reached)) => {
+                log_skipped(backend, &failures);
+                return Ok(reached);
+            }
+            Ok(None) => {}
+            Err(last) => return Err(failed(backend, failures, last)),
+        }
+    }
+    let last = failures.pop().unwrap_or_else(no_server);
+    Err(failed(backend, failures, last))
+}
+
+// One server, by each of its routes. `None`: the next server; an error: no other.
+async fn try_routes(
+    backend: &Backend,
+    server: &Server,
+    request: &Request,
+    budget: Budget,
+    steps: &Steps,
+    failures: &mut Vec<Failure>,
+) -> Result<Option<Reached>, Failure> {
+    let found = match by_pac(server, &backend.way, budget, steps).await {
+        Ok(found) => found,
+        Err(stumble) => {
+            failures.push(Failure {
+                place: Place::Server,
+                server: server.url.clone(),
+                chain: None,
+                stumble,
+            });
+            return Ok(None);
+        }
+    };
+    let mut routes = match &found {
+        Some(answer) if answer.is_direct() => Routes::One(Some(Route::Straight)),
+        Some(answer) => Routes::Among(answer.turn()),
+        None => Routes::to(server, &backend.way),
+    };
+    while let Some(route) = routes.next() {
+        if route.is_condemned_by(failures) {
+            return Ok(None);
+        }
+        if let Routes::Among(_) = routes {
+            steps.turn(|| route.name());
+        }
+        match attempt(server, route, &backend.timeouts, request, budget, steps).await {
+            Ok(reached) => return Ok(Some(reached)),
+            Err(failure) if failure.ends_the_dial() || budget.is_spent() => return Err(failure),
+            Err(failure) => {
+                let goes_on = failure.spares_other_chains();
+                failures.push(failure);
+                if !goes_on {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+// What a script says of the server, where it is one's to say.
+async fn by_pac(
+    server: &Server,
+    way: &Way,
+    budget: Budget,
+    steps: &Steps,
+) -> Result<Option<Arc<pac::Answer>>, Stumble> {
+    let (Outlook::ByScript(script), ServerAddress::Tcp(host, port)) =
+        (Outlook::of(server, way), &server.address)
+    else {
+        return Ok(None);
+    };
+    let finding = async {
+        let ways = script.ways(server.tls.is_some(), host, *port, budget);
+        ways.await.map(Some).map_err(Cause::Pac)
+    };
+    steps
+        .run(|| Step::Pac(server.address.to_string()), finding)
+        .await
+}
+
+fn failed(backend: &Backend, earlier: Vec<Failure>, last: Failure) -> DialError {
+    let error = DialError::new(earlier, last);
+    match &backend.way {
+        Way::Among(alternatives) => error.beside(alternatives.aside()),
+        Way::Direct | Way::Through(_) | Way::ByScheme(_) | Way::Pac(_) => error,
+    }
+}
+
+// A dial that fails is logged by whoever asked for it; one that succeeds would hide these. A chain
+// that was put aside has been logged.
+fn log_skipped(backend: &Backend, failures: &[Failure]) {
+    for failure in failures.iter().filter(|f| !f.put_a_chain_aside()) {
+        let skipped = match failure.spares_other_chains() && failure.chain.is_some() {
+            true => "chain skipped",
+            false => "server skipped",
+        };
+        warn!(backend = %backend.name, error = %failure, "{skipped}");
+    }
+}
+
+fn no_server() -> Failure {
+    let cause = Cause::Ours("the backend has no server".to_owned());
+    Failure {
+        place: Place::Server,
+        server: String::new(),
+        chain: None,
+        stumble: Stumble::new(Step::Upgrade, cause),
+    }
+}
+
+/// The routes to one server, in the order in which they are tried.
+enum Routes<'a> {
+    One(Option<Route<'a>>),
+    Among(Turn<'a>),
+}
+
+/// How one server is reached.
+enum Route<'a> {
+    Straight,
+    Through(&'a Egress),
+    /// Through one of several chains.
+    Attempt(Attempt<'a>),
+}
+
+impl<'a> Routes<'a> {
+    fn to(server: &Server, way: &'a Way) -> Self {
+        match Outlook::of(server, way) {
+            Outlook::Straight(_) => Self::One(Some(Route::Straight)),
+            Outlook::Through(egress) => Self::One(Some(Route::Through(egress))),
+            Outlook::Among(alternatives) => Self::Among(alternatives.turn()),
+            // The script has been asked, and what it said is tried instead of this.
+            Outlook::ByScript(_) => Self::One(None),
+        }
+    }
+
+    fn next(&mut self) -> Option<Route<'a>> {
+        match self {
+            Self::One(route) => route.take(),
+            Self::Among(turn) => Some(match turn.next()? {
+                Pick::Chain(attempt) => Route::Attempt(attempt),
+                Pick::Direct => Route::Straight,
+            }),
+        }
+    }
+}
+
+impl Route<'_> {
+    fn name(&self) -> String {
+        match self {
+            Self::Straight => DIRECT.to_owned(),
+            Self::Through(egress) => egress.name.clone(),
+            Self::Attempt(attempt) => attempt.label(),
+        }
+    }
+
+    fn chain(&self) -> Option<String> {
+        match self {
+            Self::Straight | Self::Through(_) => None,
+            Self::Attempt(attempt) => Some(attempt.label()),
+        }
+    }
+
+    fn between(&self) -> Between {
+        match self {
+            Self::Straight => Between::Nothing,
+            Self::Through(_) | Self::Attempt(_) => Between::Tunnel,
+        }
+    }
+
+    fn is_condemned_by(&self, failures: &[Failure]) -> bool {
+        match self {
+            Self::Straight => false,
+            Self::Through(_) | Self::Attempt(_) => {
+                failures.iter().any(Failure::condemns_the_egress)
+            }
+        }
+    }
+}
+
+async fn attempt(
+    server: &Server,
+    mut route: Route<'_>,
+    timeouts: &Timeouts,
+    request: &Request,
+    budget: Budget,
+    steps: &Steps,
+) -> Result<Reached, Failure> {
+    let chain = route.chain();
+    let failed = |(place, stumble)| Failure {
+        place,
+        server: server.url.clone(),
+        chain: chain.clone(),
+        stumble,
+    };
+    let at_server = |stumble| failed((Place::Server, stumble));
+    // Built first, so that nothing is dialled for a request that cannot be sent.
+    let outgoing = outgoing(server, request).map_err(at_server)?;
+    let stream = reach(server, &mut route, timeouts, budget, steps)
+        .await
+        .map_err(failed)?;
+    let stream = secured(stream, server, &route, timeouts, budget, steps)
+        .await
+        .map_err(at_server)?;
+    let handshake = Handshake {
+        key: &request.key,
+        subprotocols: &request.subprotocols,
+        extensions: &request.extensions_offered,
+    };
+    let deadline = budget.step(timeouts.upgrade);
+    let asking = async {
+        let answer = upgrade::upgrade(stream, outgoing, &handshake, deadline).await?;
+        steps.learned(|| Detail::Answered(answer.status().as_u16()));
+        Ok(answer)
+    };
+    let answer = steps.watch(|| Step::Upgrade, asking).await;
+    Ok(reached(answer.map_err(at_server)?, server, &route))
+}
+
+async fn reach(
+    server: &Server,
+    route: &mut Route<'_>,
+    timeouts: &Timeouts,
+    budget: Budget,
+    steps: &Steps,
+) -> Result<Stream, (Place, Stumble)> {
+    let at_server = |stumble| (Place::Server, stumble);
+    let (host, port) = match &server.address {
+        ServerAddress::Tcp(host, port) => (host, *port),
+        ServerAddress::Unix(path) => {
+            let deadline = budget.step(timeouts.connect);
+            let connecting = tcp::connect_unix(path, deadline, steps);
+            return connecting.await.map_err(at_server);
+        }
+    };
+    match route {
+        Route::Straight => {}
+        Route::Through(egress) => return chain::through(egress, host, port, budget, steps).await,
+        Route::Attempt(attempt) => return attempt.through(host, port, budget, steps).await,
+    }
+    let target = tcp::Target {
+        host,
+        port,
+        resolve: timeouts.resolve,
+        connect: timeouts.connect,
+    };
+    let connecting = tcp::connect(&target, budget, steps);
+    connecting.await.map_err(at_server)
+}
+
+async fn secured(
+    stream: Stream,
+    server: &Server,
+    route: &Route<'_>,
+    timeouts: &Timeouts,
+    budget: Budget,
+    steps: &Steps,
+) -> Result<Stream, Stumble> {
+    let Some(to) = &server.tls else {
+        return Ok(stream);
+    };
+    tls::secure(
+        stream,
+        to,
+        route.between(),
+        budget.step(timeouts.tls),
+        steps,
+    )
+    .await
+}
+
+fn reached(answer: Answer, server: &Server, route: &Route<'_>) -> Reached {
+    let (server, egress) = (server.url.clone(), route.name());
+    match answer {
+        Answer::Switched {
+            stream,
+            tail,
+            headers,
+            subprotocol,
+        } => Reached::Switched(Link {
+            stream,
+            tail,
+            headers,
+            subprotocol,
+            server,
+            egress,
+        }),
+        Answer::Declined {
+            status,
+            headers,
+            body,
+            truncated,
+        } => Reached::Declined(Declined {
+            status,
+            headers,
+            body,
+            truncated,
+            server,
+            egress,
+        }),
+    }
+}
+
+// The types of `http` hold no CR, LF, NUL or space where one would end a line or a target early.
+pub(super) fn outgoing(
+    server: &Server,
+    request: &Request,
+) -> Result<http::Request<Empty<Bytes>>, Stumble> {
+    let ours = |what: &str, error: &dyn std::fmt::Display| {
+        let text = plain(&format!("{what}: {error}"), 200);
+        Stumble::new(Step::Upgrade, Cause::Ours(text))
+    };
+    let target = format!("{}{}", server.base_path, request.path_and_query);
+    let target = PathAndQuery::try_from(target).map_err(|e| ours("path", &e))?;
+    let host = request.host.as_deref().unwrap_or(&server.host_header);
+    let host = HeaderValue::from_str(host).map_err(|e| ours("host", &e))?;
+    // First on the page and only once (RFC 9110 §7.2).
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
+    headers.insert(HOST, host);
+    let mut rest = request.headers.clone();
+    rest.remove(HOST);
+    headers.extend(rest);
+    let mut outgoing = http::Request::new(Empty::new());
+    *outgoing.method_mut() = Method::GET;
+    *outgoing.uri_mut() = Uri::from(target);
+    *outgoing.headers_mut() = headers;
+    Ok(outgoing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server() -> Server {
+        Server {
+            url: "ws://a/base".to_owned(),
+            address: ServerAddress::Unix("/nowhere".into()),
+            tls: None,
+            base_path: "/base".to_owned(),
+            host_header: "a".to_owned(),
+        }
+    }
+
+    fn request(path: &str, host: Option<&str>) -> Request {
+        Request {
+            path_and_query: path.to_owned(),
+            host: host.map(str::to_owned),
+            headers: HeaderMap::new(),
+            key: String::new(),
+            subprotocols: Vec::new(),
+            extensions_offered: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_base_path_goes_in_front_and_the_host_is_the_clients_or_the_servers() {
+        let check = |path, host, expected_uri: &str, expected_host: &str| {
+            let outgoing = outgoing(&server(), &request(path, host)).expect("sendable");
+            assert_eq!(outgoing.uri(), expected_uri);
+            assert_eq!(outgoing.headers()[HOST], expected_host);
+        };
+        check("/x?y=1", None, "/base/x?y=1", "a");
+        check(
+            "/",
+            Some("chat.example.com:8443"),
+            "/base/",
+            "chat.example.com:8443",
+        );
+    }
+
+    #[test]
+    fn nothing_gets_off_its_line() {
+        for path in ["/a b", "/a\r\nX: y", "/a\0", "/a\n"] {
+            assert!(
+                outgoing(&server(), &request(path, None)).is_err(),
+                "{path:?}"
+            );
+        }
+        for host in ["a\r\nX: y", "a\0", "a\n"] {
+            let request = request("/", Some(host));
+            assert!(outgoing(&server(), &request).is_err(), "{host:?}");
+        }
+    }
+    #[test]
+    fn a_dial_may_move_between_threads() {
+        fn is_send<T: Send>(_: &T) {}
+        let backend = Backend {
+            name: "chat".to_owned(),
+            servers: Vec::new(),
+            turn: crate::policy::pool::RoundRobin::default(),
+            way: Way::Direct,
+            timeouts: Timeouts::default(),
+        };
+        is_send(&dial(&backend, &request("/", None), &Steps::deaf()));
+    }
+}

@@ -1,0 +1,99 @@
+//! Client TLS over any stream: towards a proxy, or through a tunnel towards a backend.
+//!
+//! Knows no roots and no names of its own: both come with [`TlsTo`].
+
+use std::io;
+
+use rustls::{CertificateError, Error, InvalidMessage};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::{TlsConnector, TlsStream};
+
+use crate::egress::params::TlsTo;
+use crate::egress::steps::{Detail, Secured, Steps};
+use crate::egress::stumble::{Cause, Step, Stumble, TlsFault, plain};
+use crate::net::Stream;
+use crate::net::verify::UnknownIssuer;
+
+/// What a failed handshake is told with; the longest real issuer seen has some 200 characters.
+const TEXT_CHARS_MAX: usize = 300;
+
+/// What lies between us and the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::egress) enum Between {
+    /// Nothing of ours: a connection of our own.
+    Nothing,
+    /// A proxy's tunnel.
+    Tunnel,
+}
+
+/// TLS over `stream`. Bytes that came ahead of our ClientHello are nobody's TLS, and taking them
+/// for data would let whoever owns the tunnel speak for the backend.
+pub(in crate::egress) async fn secure(
+    stream: Stream,
+    to: &TlsTo,
+    between: Between,
+    deadline: Instant,
+    steps: &Steps,
+) -> Result<Stream, Stumble> {
+    let shaking = handshake(stream, to, between, deadline, steps);
+    steps.run(|| Step::Tls, shaking).await
+}
+
+async fn handshake(
+    stream: Stream,
+    to: &TlsTo,
+    between: Between,
+    deadline: Instant,
+    steps: &Steps,
+) -> Result<Stream, Cause> {
+    let ahead = stream.tail().len();
+    if ahead > 0 {
+        return Err(Cause::Tls(TlsFault::Ahead(ahead)));
+    }
+    let connector = TlsConnector::from(to.config.clone());
+    match timeout_at(deadline, connector.connect(to.name.clone(), stream)).await {
+        Err(_) => Err(Cause::Timeout),
+        Ok(Err(error)) => Err(Cause::Tls(fault(&error, between))),
+        Ok(Ok(tls)) => {
+            steps.learned(|| Detail::Secured(Secured::of(&tls)));
+            Ok(Stream::Tls(Box::new(TlsStream::Client(tls))))
+        }
+    }
+}
+
+fn fault(error: &io::Error, between: Between) -> TlsFault {
+    let tunnelled = between == Between::Tunnel;
+    let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
+    match inner {
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            TlsFault::InClear { tunnelled }
+        }
+        Some(Error::InvalidCertificate(CertificateError::Other(other))) => {
+            match other.0.downcast_ref::<UnknownIssuer>() {
+                Some(UnknownIssuer { issuer }) => TlsFault::UnknownIssuer {
+                    issuer: plain(issuer, TEXT_CHARS_MAX),
+                    tunnelled,
+                },
+                None => TlsFault::Other(plain(&error.to_string(), TEXT_CHARS_MAX)),
+            }
+        }
+        Some(error) => certificate_fault(error),
+        None => TlsFault::Other(crate::egress::stumble::io_words(error)),
+    }
+}
+
+fn certificate_fault(error: &Error) -> TlsFault {
+    let text = plain(&error.to_string(), TEXT_CHARS_MAX);
+    match error {
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => TlsFault::WrongName(text),
+        Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => TlsFault::OutOfDate(text),
+        _ => TlsFault::Other(text),
+    }
+}

@@ -1,0 +1,240 @@
+//! What a dial tells of itself while it runs, as typed facts: which step began, what was learned
+//! in it, how it ended.
+//!
+//! One direction: facts go out and nothing comes back, so a dial is the same whether somebody
+//! listens or not. It is not the log, and knows neither who listens nor how a fact is shown.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustls::ProtocolVersion;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+use tokio_rustls::client::TlsStream;
+use x509_parser::parse_x509_certificate;
+
+use super::error::Place;
+use super::stumble::{Cause, Step, Stumble, plain};
+
+/// The longest real name of a certificate has some 200 characters.
+const NAME_CHARS_MAX: usize = 300;
+
+/// One thing that happened. A dial does one step at a time, so what is learned and what ends is
+/// the step that began last.
+#[derive(Debug, Clone)]
+pub enum Fact {
+    /// A step began.
+    Began {
+        /// Where.
+        place: Place,
+        /// Which.
+        step: Step,
+    },
+    /// Something came to be known within the step.
+    Learned(Detail),
+    /// The step is over.
+    Ended {
+        /// Since it began.
+        took: Duration,
+        /// Why it failed, if it did.
+        result: Result<(), Cause>,
+    },
+    /// Of several chains or ways this one is tried next, as in `corp/proxy-b` or `direct`.
+    Turn(String),
+    /// All of it is tried again after a pause.
+    Pause(Duration),
+}
+
+/// What a step may tell before it ends. Text of the other side's making is escaped and bounded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detail {
+    /// The addresses of a name, in the order they are tried.
+    Addresses(Vec<SocketAddr>),
+    /// The one that a TCP connection reached first.
+    Connected(SocketAddr),
+    /// A TLS session that was verified.
+    Secured(Secured),
+    /// A proxy is told who we are by this scheme.
+    Presents(&'static str),
+    /// A proxy's reply, one a leg.
+    Replied(u16),
+    /// The authentication schemes that a proxy offered, as in `Negotiate, NTLM`.
+    Offered(String),
+    /// A proxy asked for credentials and lost its connection: the way begins anew.
+    FromStart,
+    /// The backend's answer.
+    Answered(u16),
+}
+
+/// A TLS session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secured {
+    /// As in `TLS 1.3`.
+    pub version: &'static str,
+    /// Of the other side's own certificate.
+    pub subject: String,
+    /// Who signed that.
+    pub issuer: String,
+}
+
+/// Where facts go: to somebody, or nowhere. Telling nobody costs nothing.
+#[derive(Debug, Clone)]
+pub struct Steps {
+    listener: Option<(UnboundedSender<Fact>, Place)>,
+}
+
+impl Steps {
+    /// Nobody listens.
+    pub fn deaf() -> Self {
+        Self { listener: None }
+    }
+
+    /// Each fact goes to `listener` when it happens, for as long as there is one. Steps are the
+    /// server's until a hop says otherwise.
+    pub fn to(listener: UnboundedSender<Fact>) -> Self {
+        Self {
+            listener: Some((listener, Place::Server)),
+        }
+    }
+
+    /// For the steps at `place`.
+    pub(super) fn at(&self, place: impl FnOnce() -> Place) -> Self {
+        let to = |(listener, _): &(UnboundedSender<Fact>, Place)| (listener.clone(), place());
+        Self {
+            listener: self.listener.as_ref().map(to),
+        }
+    }
+
+    /// Does `step`, and tells when it begins and how it ends.
+    pub(super) async fn run<T>(
+        &self,
+        step: impl Fn() -> Step,
+        doing: impl Future<Output = Result<T, Cause>>,
+    ) -> Result<T, Stumble> {
+        let doing = async { doing.await.map_err(|cause| Stumble::new(step(), cause)) };
+        self.watch(&step, doing).await
+    }
+
+    /// The same for what makes its own stumble.
+    pub(super) async fn watch<T>(
+        &self,
+        step: impl Fn() -> Step,
+        doing: impl Future<Output = Result<T, Stumble>>,
+    ) -> Result<T, Stumble> {
+        self.tell(|place| Fact::Began {
+            place: place.clone(),
+            step: step(),
+        });
+        let began = Instant::now();
+        let result = doing.await;
+        self.tell(|_| Fact::Ended {
+            took: began.elapsed(),
+            result: match &result {
+                Ok(_) => Ok(()),
+                Err(stumble) => Err(stumble.cause.clone()),
+            },
+        });
+        result
+    }
+
+    /// Tells a detail of the step that runs.
+    pub(super) fn learned(&self, detail: impl FnOnce() -> Detail) {
+        self.tell(|_| Fact::Learned(detail()));
+    }
+
+    /// Tells which of several ways is tried next.
+    pub(super) fn turn(&self, name: impl FnOnce() -> String) {
+        self.tell(|_| Fact::Turn(name()));
+    }
+
+    /// Tells that all is tried again.
+    pub(super) fn pause(&self, pause: Duration) {
+        self.tell(|_| Fact::Pause(pause));
+    }
+
+    // Whoever no longer listens has no need to know.
+    fn tell(&self, fact: impl FnOnce(&Place) -> Fact) {
+        if let Some((listener, place)) = &self.listener {
+            listener.send(fact(place)).ok();
+        }
+    }
+}
+
+impl Secured {
+    /// What a client knows of the session it just made.
+    pub(super) fn of<S>(tls: &TlsStream<S>) -> Self {
+        let (_, session) = tls.get_ref();
+        let leaf = session.peer_certificates().and_then(|chain| chain.first());
+        let parsed = leaf.and_then(|leaf| parse_x509_certificate(leaf).ok());
+        let names = parsed.map(|(_, leaf)| (leaf.subject().to_string(), leaf.issuer().to_string()));
+        let (subject, issuer) = names.unwrap_or_default();
+        Self {
+            version: match session.protocol_version() {
+                Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+                Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+                _ => "TLS",
+            },
+            subject: plain(&subject, NAME_CHARS_MAX),
+            issuer: plain(&issuer, NAME_CHARS_MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    fn hop() -> Place {
+        Place::Hop {
+            number: 1,
+            of: 1,
+            name: "http proxy.corp.example:3128".to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_tells_its_place_its_details_its_time_and_its_end() {
+        let (to, mut facts) = unbounded_channel();
+        let steps = Steps::to(to).at(hop);
+        let doing = async {
+            steps.learned(|| Detail::Replied(403));
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            Err::<(), _>(Cause::Timeout)
+        };
+        let stumble = steps.run(|| Step::Tls, doing).await.expect_err("failed");
+        assert_eq!(stumble.to_string(), "TLS: timed out");
+        let began = facts.recv().await.expect("a fact");
+        assert!(
+            matches!(
+                &began,
+                Fact::Began {
+                    place: Place::Hop { .. },
+                    step: Step::Tls
+                }
+            ),
+            "{began:?}"
+        );
+        let learned = facts.recv().await.expect("a fact");
+        assert!(
+            matches!(&learned, Fact::Learned(Detail::Replied(403))),
+            "{learned:?}"
+        );
+        let ended = facts.recv().await.expect("a fact");
+        assert!(
+            matches!(&ended, Fact::Ended { took, result: Err(Cause::Timeout) } if took.as_secs() == 2),
+            "{ended:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_deaf_handle_makes_no_fact_and_the_gone_listener_is_none() {
+        let deaf = Steps::deaf().at(|| unreachable!("nobody asks where"));
+        deaf.learned(|| unreachable!("nobody asks what"));
+        let (to, facts) = unbounded_channel();
+        drop(facts);
+        let done = Steps::to(to).run(|| Step::Tls, async { Ok(7) }).await;
+        assert_eq!(done.expect("done"), 7);
+    }
+}
