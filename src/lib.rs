@@ -14,6 +14,7 @@ pub mod front;
 pub mod listen;
 pub mod net;
 pub mod policy;
+pub mod splice;
 pub mod wire;
 
 pub mod observe;
