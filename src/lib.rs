@@ -9,12 +9,18 @@
 //! and may change with them; the program's flags, its configuration file and its log are what is
 //! kept stable.
 
+pub mod plan;
+pub mod refusal;
+pub mod session;
+
 pub mod egress;
 pub mod front;
+pub mod lifecycle;
 pub mod listen;
 pub mod net;
 pub mod policy;
 pub mod splice;
 pub mod wire;
 
+pub mod config;
 pub mod observe;

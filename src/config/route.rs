@@ -1,0 +1,192 @@
+//! Routes: what they match, where they lead, and that no two match the same.
+
+use crate::policy::limits::SessionLimits;
+use crate::policy::origin::MissingOrigin;
+use crate::policy::route::{HostPattern, PathPattern, Route};
+use crate::wire::authority::Host;
+
+use super::context::{Context, Text, unknown_name};
+use super::fault::Fault;
+use super::origin::Groups;
+use super::reader::Section;
+use super::{name, origin, rewrite, schema};
+use std::time::Duration;
+
+/// A session in which neither side says anything for this long is most likely forgotten.
+const IDLE: Duration = Duration::from_secs(5 * 60);
+
+/// What a route may refer to.
+pub(super) struct Known<'a> {
+    pub(super) listeners: Vec<Text<'a>>,
+    /// In the order of the plan.
+    pub(super) backends: Vec<&'a str>,
+    pub(super) origins: Groups<'a>,
+}
+
+pub(super) fn lower(file: Section<'_>, known: &Known<'_>) -> Vec<Route> {
+    let sections = file.required("route").map(|f| f.sections(&schema::ROUTE));
+    let sections = sections.unwrap_or_default();
+    name::unique(&sections, "route");
+    let mut routes: Vec<(Section<'_>, Route)> = Vec::new();
+    for section in sections {
+        let Some(route) = route(section, known) else {
+            continue;
+        };
+        if let Some((other, _)) = routes.iter().find(|(_, r)| same_match(r, &route)) {
+            let line = section.cx.line_of(&other.span());
+            let message = format!("this route matches exactly what the one in line {line} matches");
+            let fault = Fault::at(section.span(), message);
+            section.cx.report(
+                fault
+                    .help("only the first would ever be taken")
+                    .may_follow(),
+            );
+        }
+        routes.push((section, route));
+    }
+    routes.into_iter().map(|(_, route)| route).collect()
+}
+
+fn route(section: Section<'_>, known: &Known<'_>) -> Option<Route> {
+    let matching = section.section("match", &schema::ROUTE_MATCH);
+    let missing_origin = [
+        ("allow", MissingOrigin::Allow),
+        ("deny", MissingOrigin::Deny),
+    ];
+    let listeners = listeners(section, known);
+    let host = matching.map_or(Some(HostPattern::Any), host);
+    let path = matching.map_or_else(|| Some(PathPattern::Prefix("/".to_owned())), path);
+    let subprotocols = matching.map(subprotocols).unwrap_or_default();
+    let origins = origin::of_route(section, &known.origins);
+    let missing_origin = section.choice("missing_origin", &missing_origin);
+    let backend = backend(section, known);
+    let limits = limits(section);
+    let rewrite = rewrite::lower(section);
+    Some(Route {
+        name: section.text("name")?.text.to_owned(),
+        listeners,
+        host: host?,
+        path: path?,
+        subprotocols,
+        origins,
+        missing_origin,
+        backend: backend?,
+        limits,
+        rewrite,
+    })
+}
+
+fn listeners(section: Section<'_>, known: &Known<'_>) -> Option<Vec<String>> {
+    let names = section.field("listeners")?.texts_not_empty()?;
+    for name in &names {
+        let known = known.listeners.iter().map(|n| n.text);
+        if !known.clone().any(|n| n == name.text) {
+            unknown_name(section.cx, name, "listener", known);
+        }
+    }
+    Some(names.iter().map(|n| n.text.to_owned()).collect())
+}
+
+fn backend(section: Section<'_>, known: &Known<'_>) -> Option<usize> {
+    let name = section.required("backend")?.text()?;
+    let index = known.backends.iter().position(|b| *b == name.text);
+    if index.is_none() {
+        unknown_name(section.cx, &name, "backend", known.backends.iter().copied());
+    }
+    index
+}
+
+fn limits(section: Section<'_>) -> SessionLimits {
+    let limits = section.section("limits", &schema::ROUTE_LIMITS);
+    let limit = |key| limits.and_then(|l| l.field(key)?.duration_or_none());
+    SessionLimits {
+        idle: limit("idle").unwrap_or(Some(IDLE)),
+        session: limit("session").unwrap_or(None),
+    }
+}
+
+fn host(section: Section<'_>) -> Option<HostPattern> {
+    let Some(field) = section.field("host") else {
+        return Some(HostPattern::Any);
+    };
+    let text = field.text()?;
+    if text.text == "*" {
+        return Some(HostPattern::Any);
+    }
+    let (wildcard, rest) = match text.text.strip_prefix("*.") {
+        Some(rest) => (true, rest),
+        None => (false, text.text),
+    };
+    match Host::parse(rest) {
+        Ok(Host::Name(parent)) if wildcard => Some(HostPattern::Wildcard(parent)),
+        Ok(host) if !wildcard => Some(HostPattern::Exact(host)),
+        _ => {
+            let fault = Fault::at(text.span.clone(), "not a host to match");
+            let fault = fault.found(text.quoted());
+            let expected = "a name such as chat.example.com, *.example.com, or \"*\"";
+            section
+                .cx
+                .report(fault.expected(expected).help_if_any(host_hint(text.text)));
+            None
+        }
+    }
+}
+
+fn host_hint(text: &str) -> Option<String> {
+    let (host, _) = text.rsplit_once(':')?;
+    let without_port = Host::parse(host).is_ok();
+    without_port.then(|| format!("a route matches the host on every port: \"{host}\""))
+}
+
+fn path(section: Section<'_>) -> Option<PathPattern> {
+    let Some(field) = section.field("path") else {
+        return Some(PathPattern::Prefix("/".to_owned()));
+    };
+    let text = field.text()?;
+    let (path, is_prefix) = match text.text.strip_suffix('*') {
+        Some(path) if path.ends_with('/') => (path, true),
+        _ => (text.text, false),
+    };
+    if let Err(reason) = rewrite::check_path(path) {
+        let fault = Fault::at(text.span.clone(), format!("not a path to match: {reason}"));
+        let fault = fault.found(text.quoted());
+        section
+            .cx
+            .report(fault.expected("\"/exact\", or \"/prefix/*\""));
+        return None;
+    }
+    let path = path.to_owned();
+    Some(match is_prefix {
+        true => PathPattern::Prefix(path),
+        false => PathPattern::Exact(path),
+    })
+}
+
+fn subprotocols(section: Section<'_>) -> Vec<String> {
+    let field = section.field("subprotocols");
+    let texts = field.and_then(|f| f.texts()).unwrap_or_default();
+    let tokens = texts.iter().filter(|text| is_token(section.cx, text));
+    tokens.map(|t| t.text.to_owned()).collect()
+}
+
+/// RFC 6455 §4.1: a subprotocol is a token, compared byte for byte.
+fn is_token(cx: &Context<'_>, text: &Text<'_>) -> bool {
+    let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let is_token = !text.text.is_empty() && text.text.bytes().all(is_tchar);
+    if !is_token {
+        let fault = Fault::at(text.span.clone(), "not a subprotocol");
+        let fault = fault.found(text.quoted());
+        cx.report(fault.expected("a token: letters, digits and !#$%&'*+-.^_`|~"));
+    }
+    is_token
+}
+
+fn same_match(a: &Route, b: &Route) -> bool {
+    let both_listen = match (&a.listeners, &b.listeners) {
+        (Some(a), Some(b)) => a.iter().any(|name| b.contains(name)),
+        _ => true,
+    };
+    let same_subprotocols = a.subprotocols.iter().all(|s| b.subprotocols.contains(s))
+        && b.subprotocols.iter().all(|s| a.subprotocols.contains(s));
+    both_listen && a.host == b.host && a.path == b.path && same_subprotocols
+}

@@ -1,0 +1,341 @@
+//! The street: a client's connection from accept to end, as one line of stages.
+//!
+//! Each stage takes its noun and hands on the next. Whatever fails on the way is answered by
+//! `refusal` and recorded once.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio_util::sync::CancellationToken;
+
+use crate::egress::{self, Declined, DialError, Fault, Link, Reached, Steps};
+use crate::front::answer::{self, Body};
+use crate::front::{self, Page, ReceiveError};
+use crate::listen::{self, Accepted, Arrived, Place};
+use crate::net::Stream;
+use crate::observe::record;
+use crate::plan::Plan;
+use crate::policy::forward::{self, Facts, Seen};
+use crate::policy::route::Route;
+use crate::policy::{self, Decision, Denied, Unavailable};
+use crate::refusal::{self, Refusal};
+use crate::splice::{self, Leg, Pair};
+use crate::wire::head::RequestHead;
+use crate::wire::origin::Origin;
+use crate::wire::ws::accept::accept_for;
+use crate::wire::ws::handshake::{self, HandshakeError, Opening};
+
+/// What reaches a session from outside: the two moments of a drain.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// No new sessions from here on.
+    pub draining: CancellationToken,
+    /// Running sessions end now.
+    pub cut: CancellationToken,
+}
+
+/// A session that has its 101 and may begin.
+struct Opened {
+    pair: Pair<Stream, Stream>,
+    limits: splice::Limits,
+    request: record::Request,
+    way: record::Way,
+    /// Counted against `limits.connections` until the session is over.
+    _place: Place,
+}
+
+/// What came of a request that may have its 101.
+struct Agreed {
+    link: Link,
+    limits: splice::Limits,
+    accept: String,
+    expose: Option<Origin>,
+}
+
+/// Why a client gets no session, as what it is told.
+enum Turn<'p> {
+    /// Our own answer, and what the log says beyond it.
+    Refused(Refusal, record::Why),
+    /// The backend's answer.
+    Declined(Box<Declined>),
+    /// The page that it asked for.
+    Shown(&'p Page),
+    /// Nothing: there is nobody left to tell.
+    Gone(String),
+}
+
+/// Serves one client to its end.
+pub async fn run(arrived: Arrived, plan: Arc<Plan>, signals: Signals) {
+    // The futures of the handshake are large; in their box they are gone before the splice begins.
+    let opened = tokio::select! {
+        opened = Box::pin(open(arrived, &plan, &signals)) => opened,
+        () = signals.cut.cancelled() => None,
+    };
+    let Some(opened) = opened else { return };
+    let outcome = splice::run(opened.pair, opened.limits, signals.cut).await;
+    let end = record::End {
+        by: outcome.end.by(),
+        why: outcome.end.why(),
+        duration: outcome.duration,
+        to_backend: outcome.to_backend,
+        to_client: outcome.to_client,
+    };
+    record::session(&opened.request, &opened.way, &end);
+}
+
+/// From the TCP connection to the client's 101; `None` when it ended otherwise, which is recorded.
+async fn open(arrived: Arrived, plan: &Plan, signals: &Signals) -> Option<Opened> {
+    let mut request = record::Request {
+        listener: arrived.listener.name.clone(),
+        client: Some(arrived.address.ip()),
+        ..record::Request::default()
+    };
+    let limits = plan.limits;
+    let accepted = match arrived.secure(limits.handshake).await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            record::gone(&request, &error.to_string());
+            return None;
+        }
+    };
+    let seen = seen(&accepted.listener, accepted.address);
+    let Accepted { stream, place, .. } = accepted;
+    let offer = match front::receive(stream, limits.head_bytes_max, limits.handshake).await {
+        Ok(offer) => offer,
+        Err((client, error)) => return turn_away(client, error.into(), &request).await,
+    };
+    // Asked now and not before: a drain may have begun while the head was on its way.
+    let unavailable = unavailable(&place, signals);
+    let client = offer.stream;
+    let negotiated = tokio::select! {
+        // In this order: whoever left after it had said all it wanted still gets what is ready.
+        biased;
+        negotiated = negotiate(offer.head, &seen, unavailable, plan, &mut request) => negotiated,
+        () = front::gone(&client) => Err(Turn::Gone("it left while its backend was being reached".to_owned())),
+    };
+    match negotiated {
+        Ok(agreed) => switch(client, agreed, limits.handshake, request, place).await,
+        Err(turn) => turn_away(client, turn, &request).await,
+    }
+}
+
+/// From a request head to a backend that has said its valid 101. Nothing has been sent to the
+/// client yet, so every failure can still have its honest status.
+async fn negotiate<'p>(
+    head: RequestHead,
+    seen: &Seen,
+    unavailable: Option<Unavailable>,
+    plan: &'p Plan,
+    request: &mut record::Request,
+) -> Result<Agreed, Turn<'p>> {
+    if let Some(page) = plan.page.as_ref().filter(|_| Page::is_asked_for(&head)) {
+        return Err(Turn::Shown(page));
+    }
+    let opening = handshake::judge(head)?;
+    let facts = seen.facts(&opening.headers);
+    describe(request, &opening, &facts);
+    if let Some(why) = unavailable {
+        return Err(Turn::Refused(
+            refusal::of_unavailable(why),
+            record::Why::default(),
+        ));
+    }
+    let Decision { route, expose } = policy::decide(&plan.routes, &opening, seen, &facts)?;
+    let backend = &plan.backends[route.backend];
+    request.route.clone_from(&route.name);
+    request.backend.clone_from(&backend.name);
+    let asked = ask(&opening, seen, &facts, route);
+    let dialled = egress::dial(backend, &asked, &Steps::deaf()).await;
+    match dialled.map_err(|error| unreached(&error, plan))? {
+        Reached::Declined(declined) => Err(Turn::Declined(Box::new(declined))),
+        Reached::Switched(link) => Ok(Agreed {
+            link,
+            limits: splice::Limits {
+                idle: route.limits.idle,
+                session: route.limits.session,
+            },
+            accept: accept_for(&opening.key),
+            expose,
+        }),
+    }
+}
+
+/// Answers the client with its 101 and brings the two legs together, each with its tail.
+async fn switch(
+    client: Stream,
+    agreed: Agreed,
+    deadline: Duration,
+    request: record::Request,
+    place: Place,
+) -> Option<Opened> {
+    let Agreed {
+        link,
+        limits,
+        accept,
+        expose,
+    } = agreed;
+    let mut headers = forward::to_client(link.headers);
+    if let Some(origin) = expose {
+        forward::expose(&mut headers, &origin);
+    }
+    let client = match answer::switch(client, headers, &accept, deadline).await {
+        Ok(client) => client,
+        Err(error) => {
+            record::gone(&request, &error.to_string());
+            return None;
+        }
+    };
+    Some(Opened {
+        pair: Pair {
+            client: Leg {
+                stream: client,
+                tail: Bytes::new(),
+            },
+            backend: Leg {
+                stream: link.stream,
+                tail: link.tail,
+            },
+        },
+        limits,
+        request,
+        way: record::Way {
+            server: link.server,
+            egress: link.egress,
+            subprotocol: link.subprotocol.unwrap_or_default(),
+        },
+        _place: place,
+    })
+}
+
+/// What is seen of a client at `address` that came in by `listener`.
+pub fn seen(listener: &listen::Params, address: SocketAddr) -> Seen {
+    Seen {
+        listener: listener.name.clone(),
+        address,
+        secure: listener.tls.is_some(),
+        trusted: listener.trusted_proxies.clone(),
+    }
+}
+
+fn describe(request: &mut record::Request, opening: &Opening, facts: &Facts) {
+    request.client = Some(facts.address);
+    request.host = opening.authority.to_string();
+    request.path.clone_from(&opening.target.path);
+    request.origin = opening.origin.clone().unwrap_or_default();
+}
+
+fn unavailable(place: &Place, signals: &Signals) -> Option<Unavailable> {
+    match place {
+        Place::Refusal(_) => Some(Unavailable::Full),
+        Place::Seat(_) if signals.draining.is_cancelled() => Some(Unavailable::Draining),
+        Place::Seat(_) => None,
+    }
+}
+
+/// No server was reached.
+fn unreached<'p>(error: &DialError, plan: &Plan) -> Turn<'p> {
+    let refusal = match plan.proxy_status {
+        true => refusal::of_dial_told(error),
+        false => refusal::of_dial(error),
+    };
+    let hop = match error.fault() {
+        Fault::Hop(number) => Some(number),
+        Fault::Backend | Fault::Ours => None,
+    };
+    let why = record::Why {
+        hop,
+        step: error.step(),
+        detail: error.to_string(),
+    };
+    Turn::Refused(refusal, why)
+}
+
+/// The request as the backend gets it.
+pub fn ask(opening: &Opening, seen: &Seen, facts: &Facts, route: &Route) -> egress::Request {
+    egress::Request {
+        path_and_query: forward::path_to_backend(&opening.target.path_and_query, &route.rewrite),
+        host: route
+            .rewrite
+            .preserve_host
+            .then(|| opening.authority.to_string()),
+        headers: forward::to_backend(opening, seen, facts, &route.rewrite),
+        key: opening.key.clone(),
+        subprotocols: opening.subprotocols.clone(),
+        extensions_offered: opening.extensions.clone(),
+    }
+}
+
+/// Tells a client what it gets instead of a session, and records it.
+async fn turn_away(client: Stream, turn: Turn<'_>, request: &record::Request) -> Option<Opened> {
+    let answered = match turn {
+        Turn::Refused(refusal, why) => {
+            record::refused(request, refusal.status.as_u16(), refusal.reason, &why);
+            let body = format!("{}\n", refusal.sentence);
+            let body = Body::Whole(body.as_bytes());
+            answer::close_with(client, refusal.status, refusal.headers(), body).await
+        }
+        Turn::Declined(declined) => hand_on(client, *declined, request).await,
+        Turn::Shown(page) => {
+            let body = Body::Whole(page.html.as_bytes());
+            answer::close_with(client, StatusCode::OK, page.headers(), body).await
+        }
+        Turn::Gone(detail) => {
+            record::gone(request, &detail);
+            Ok(())
+        }
+    };
+    if let Err(error) = answered {
+        record::gone(request, &error.to_string());
+    }
+    None
+}
+
+/// The backend answered, and not with a 101: its word goes on as what it is.
+async fn hand_on(client: Stream, declined: Declined, request: &record::Request) -> io::Result<()> {
+    let Declined {
+        status,
+        headers,
+        body,
+        truncated,
+        server,
+        egress,
+    } = declined;
+    let way = record::Way {
+        server,
+        egress,
+        ..record::Way::default()
+    };
+    record::declined(request, &way, status.as_u16(), truncated);
+    let body = match truncated {
+        true => Body::Cut(&body),
+        false => Body::Whole(&body),
+    };
+    answer::close_with(client, status, forward::to_client(headers), body).await
+}
+
+impl From<ReceiveError> for Turn<'_> {
+    fn from(error: ReceiveError) -> Self {
+        match refusal::of_receive(&error) {
+            Some(refusal) => Self::Refused(refusal, record::Why::undialled(error.to_string())),
+            None => Self::Gone(error.to_string()),
+        }
+    }
+}
+
+impl From<HandshakeError> for Turn<'_> {
+    fn from(error: HandshakeError) -> Self {
+        let why = record::Why::undialled(error.to_string());
+        Self::Refused(refusal::of_handshake(&error), why)
+    }
+}
+
+impl From<Denied> for Turn<'_> {
+    fn from(denied: Denied) -> Self {
+        let why = record::Why::undialled(denied.to_string());
+        Self::Refused(refusal::of_denied(&denied), why)
+    }
+}
