@@ -18,6 +18,7 @@ pub mod front;
 pub mod lifecycle;
 pub mod listen;
 pub mod net;
+pub mod pac;
 pub mod policy;
 pub mod splice;
 pub mod wire;
