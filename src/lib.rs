@@ -23,5 +23,6 @@ pub mod policy;
 pub mod splice;
 pub mod wire;
 
+pub mod cli;
 pub mod config;
 pub mod observe;

@@ -1,0 +1,75 @@
+//! `throughway explain`: which route a request takes and why, what it is answered, and by which
+//! way it goes on.
+//!
+//! Nothing is sent and no name is resolved. It asks the rooms that a session asks, in the same
+//! order, and only words what they say.
+
+mod asked;
+mod json;
+mod judged;
+mod text;
+mod words;
+
+use std::net::IpAddr;
+
+use clap::Args;
+
+use super::ConfigFile;
+use super::exit::Failure;
+use crate::config;
+use asked::Asked;
+use judged::Answer;
+
+/// EX_NOPERM: the request would be refused.
+const REFUSED: u8 = 77;
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 the request goes to a backend, 77 it is refused, 2 usage, 78 configuration invalid.";
+
+/// The request to explain.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(in crate::cli) struct Flags {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The Host that is asked for, with its port if it has one
+    #[arg(long, value_name = "HOST")]
+    host: String,
+    /// The path that is asked for, with its query if it has one
+    #[arg(long = "path", value_name = "PATH")]
+    target: String,
+    /// The Origin that the page sends; none is sent without
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Option<String>,
+    /// A subprotocol that is offered; may be given several times
+    #[arg(long, value_name = "NAME")]
+    subprotocol: Vec<String>,
+    /// The listener it comes in by; the first of the file without
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
+    /// The address it comes from
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    from: IpAddr,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Explains what was asked.
+pub(in crate::cli) fn explain(flags: &Flags) -> Result<(), Failure> {
+    asked::check(flags)?;
+    let plan = config::load(&flags.file.path)?;
+    let asked = Asked::of(flags, &plan)?;
+    let explained = judged::judge(&asked, &plan);
+    match flags.json {
+        true => println!("{}", json::of(&explained)),
+        false => print!("{}", text::of(&explained)),
+    }
+    match &explained.answer {
+        Answer::Taken { .. } => Ok(()),
+        Answer::Refused { refusal, detail } => Err(Failure::Blocked {
+            code: REFUSED,
+            text: format!("{} {}: {detail}", refusal.status.as_u16(), refusal.reason),
+        }),
+    }
+}

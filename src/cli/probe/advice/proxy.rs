@@ -1,0 +1,363 @@
+//! What a proxy said, or failed to say, to CONNECT.
+//!
+//! Knows no other step.
+
+use super::step::At;
+use super::{Exit, Told, told};
+use crate::egress::{AuthFault, Choice, NegotiateFault, ReplyFault};
+use crate::wire::socks5::Rep;
+
+impl At<'_> {
+    pub(super) fn refused(&self, status: u16) -> Told {
+        let target = self.target();
+        let port = match target.ends_with(":443") {
+            true => "",
+            false => "; many proxies open port 443 only",
+        };
+        match status {
+            502..=504 => told(
+                Exit::TryAgain,
+                format!("the proxy could not reach {target} ({status})"),
+                "check the backend's name and port as the proxy sees them, and try again",
+            ),
+            300..=399 | 511 => told(
+                Exit::Refused,
+                format!("the proxy sends to a page instead of opening a tunnel ({status})"),
+                "log in where it sends a browser to, or ask for a rule without a login",
+            ),
+            400 | 404 => told(
+                Exit::Refused,
+                format!("what answers there does not take CONNECT for what it is ({status})"),
+                "check that host and port are the forward proxy's and not a web server's",
+            ),
+            405 | 501 => told(
+                Exit::Refused,
+                format!("the proxy does not do CONNECT to {target} ({status})"),
+                format!("ask whoever runs the proxy to allow CONNECT to {target}{port}"),
+            ),
+            status => told(
+                Exit::Refused,
+                format!("the proxy's policy refuses {target} ({status})"),
+                format!("ask whoever runs the proxy to allow {target}{port}"),
+            ),
+        }
+    }
+
+    pub(super) fn socks_refused(&self, rep: Rep) -> Told {
+        let target = self.target();
+        match rep {
+            Rep::GeneralFailure
+            | Rep::NetworkUnreachable
+            | Rep::HostUnreachable
+            | Rep::ConnectionRefused
+            | Rep::TtlExpired => told(
+                Exit::TryAgain,
+                format!("the proxy could not reach {target} ({rep})"),
+                "check the backend's name and port as the proxy sees them, and try again",
+            ),
+            Rep::NotAllowed => told(
+                Exit::Refused,
+                format!("the proxy's policy refuses {target} ({rep})"),
+                format!("ask whoever runs the proxy to allow {target}"),
+            ),
+            Rep::CommandNotSupported | Rep::AddressTypeNotSupported | Rep::Unassigned(_) => told(
+                Exit::Refused,
+                format!("the proxy does not do CONNECT to {target} ({rep})"),
+                "try socks5 instead of socks5h, or the other way round: it may not take names",
+            ),
+        }
+    }
+
+    pub(super) fn auth(&self, fault: &AuthFault) -> Told {
+        let (cause, remedy) = match fault {
+            AuthFault::NoCredentials { .. } => (
+                format!("the proxy {fault}"),
+                "set auth of the hop in the file and use --egress",
+            ),
+            AuthFault::NotOffered {
+                choice: Choice::Auto,
+                ..
+            } => (
+                format!("the proxy {fault}"),
+                "none that it asks for is spoken here: ask whoever runs it for one that is",
+            ),
+            AuthFault::NotOffered { .. } => (
+                format!("the proxy {fault}"),
+                "set auth.scheme of the hop to one that it asks for, or to auto",
+            ),
+            AuthFault::Unanswerable { .. } => (
+                format!("the proxy {fault}"),
+                "set auth.scheme of the hop to another that it asks for, or look at its settings",
+            ),
+            AuthFault::Ntlm { .. } => (
+                format!("the proxy {fault}"),
+                "check user, password and domain of the hop, or set auth.scheme to another that \
+                 it asks for",
+            ),
+            AuthFault::Negotiate { why, .. } => (format!("the proxy {fault}"), by_ticket(why)),
+            AuthFault::Unproven(_) => (
+                format!("the proxy is not who it should be: {fault}"),
+                "check host and auth.spn of the hop: something else may answer there",
+            ),
+            AuthFault::NoMethod { knows: false } => (
+                format!("the proxy {fault}"),
+                "set auth of the hop in the file and use --egress",
+            ),
+            AuthFault::NoMethod { knows: true } => (
+                format!("the proxy {fault}"),
+                "user and password are all that is spoken here: ask whoever runs it to take them",
+            ),
+            AuthFault::LoginRejected | AuthFault::Unanswered => (
+                format!("the proxy says no: {fault}"),
+                "check user and password of the hop before trying again: proxies lock accounts",
+            ),
+            AuthFault::Rejected { .. } => (
+                format!("the proxy says no: {fault}"),
+                "check user and password of the hop before trying again: proxies lock accounts",
+            ),
+        };
+        told(Exit::Refused, cause, remedy)
+    }
+
+    pub(super) fn reply(&self, fault: &ReplyFault) -> Told {
+        let not_one = "check that host, port and scheme are the proxy's";
+        let (cause, remedy) = match fault {
+            ReplyFault::Ahead(bytes) => (
+                format!("{bytes} bytes came before anything was asked"),
+                not_one,
+            ),
+            ReplyFault::Unreadable { error, begins } => (
+                format!("{error}: the reply begins with \"{begins}\""),
+                not_one,
+            ),
+            ReplyFault::NotSocks5 { error, begins } => (
+                format!("{error}: the reply begins with \"{begins}\""),
+                not_one,
+            ),
+            ReplyFault::Ended(0) => (
+                "the proxy closed the connection without a reply".to_owned(),
+                "check the proxy's scheme (http or https) and whether it lets this machine in",
+            ),
+            ReplyFault::Ended(bytes) => (
+                format!("the proxy closed the connection {bytes} bytes into its reply"),
+                "look at the proxy's log",
+            ),
+            ReplyFault::Switching => ("101 cannot answer CONNECT".to_owned(), not_one),
+            ReplyFault::TooManyInterim => (
+                "the proxy sends interim replies without an end".to_owned(),
+                not_one,
+            ),
+        };
+        told(Exit::Unreachable, cause, remedy)
+    }
+}
+
+fn by_ticket(why: &NegotiateFault) -> &'static str {
+    match why {
+        NegotiateFault::NoToken { .. } | NegotiateFault::TimedOut => {
+            "check user and auth.spn of the hop, the ticket (klist) and krb5.conf"
+        }
+        _ => "set auth.scheme of the hop to another that it asks for, or look at its settings",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::step::tests::{check, hop};
+    use super::*;
+    use crate::egress::{Cause, Scheme, Step};
+    use crate::wire::connect::reply::ReplyError;
+
+    fn check_tunnel(target: &str, cause: Cause, expected: (&str, u8, &str, &str)) {
+        check(&hop(), Step::Tunnel(target.to_owned()), cause, expected);
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_its_status() {
+        let check = |target, status, code, cause: &str, remedy: &str| {
+            let reply = String::new();
+            let refused = Cause::Refused { status, reply };
+            check_tunnel(target, refused, ("proxy_refused", code, cause, remedy));
+        };
+        check(
+            "a:443",
+            403,
+            77,
+            "the proxy's policy refuses a:443 (403)",
+            "ask whoever runs the proxy to allow a:443",
+        );
+        check(
+            "a:80",
+            451,
+            77,
+            "the proxy's policy refuses a:80 (451)",
+            "ask whoever runs the proxy to allow a:80; many proxies open port 443 only",
+        );
+        check(
+            "a:443",
+            501,
+            77,
+            "the proxy does not do CONNECT to a:443 (501)",
+            "ask whoever runs the proxy to allow CONNECT to a:443",
+        );
+        check(
+            "a:443",
+            404,
+            77,
+            "what answers there does not take CONNECT for what it is (404)",
+            "check that host and port are the forward proxy's and not a web server's",
+        );
+        check(
+            "a:443",
+            511,
+            77,
+            "the proxy sends to a page instead of opening a tunnel (511)",
+            "log in where it sends a browser to, or ask for a rule without a login",
+        );
+        check(
+            "a:443",
+            504,
+            75,
+            "the proxy could not reach a:443 (504)",
+            "check the backend's name and port as the proxy sees them, and try again",
+        );
+    }
+
+    #[test]
+    fn authentication_that_failed_names_what_is_asked_for() {
+        let check = |fault, cause: &str, remedy: &str| {
+            check_tunnel(
+                "a:443",
+                Cause::Auth(fault),
+                ("proxy_auth", 77, cause, remedy),
+            );
+        };
+        let offered = || "Negotiate, NTLM".to_owned();
+        check(
+            AuthFault::NoCredentials { offered: offered() },
+            "the proxy asks for Negotiate, NTLM; no credentials are configured",
+            "set auth of the hop in the file and use --egress",
+        );
+        check(
+            AuthFault::NotOffered {
+                offered: offered(),
+                choice: Choice::Only(Scheme::Basic),
+            },
+            "the proxy asks for Negotiate, NTLM; credentials are configured for basic",
+            "set auth.scheme of the hop to one that it asks for, or to auto",
+        );
+        check(
+            AuthFault::NotOffered {
+                offered: offered(),
+                choice: Choice::Auto,
+            },
+            "the proxy asks for Negotiate, NTLM; credentials are configured for auto (digest, \
+             ntlm or basic)",
+            "none that it asks for is spoken here: ask whoever runs it for one that is",
+        );
+        let ticket = |why| AuthFault::Negotiate {
+            offered: offered(),
+            why,
+        };
+        check(
+            ticket(NegotiateFault::TimedOut),
+            "the proxy asks for Negotiate, NTLM; no Kerberos token in time: no KDC answered",
+            "check user and auth.spn of the hop, the ticket (klist) and krb5.conf",
+        );
+        check(
+            ticket(NegotiateFault::NotAToken),
+            "the proxy asks for Negotiate, NTLM; its Negotiate token is not one",
+            "set auth.scheme of the hop to another that it asks for, or look at its settings",
+        );
+        check(
+            AuthFault::Unproven(NegotiateFault::Unproven("no".to_owned())),
+            "the proxy is not who it should be: its proof of who it is does not hold: no",
+            "check host and auth.spn of the hop: something else may answer there",
+        );
+        check(
+            AuthFault::Rejected {
+                offered: offered(),
+                by: vec![Scheme::Digest, Scheme::Basic],
+            },
+            "the proxy says no: credentials rejected by digest, then basic; asks for Negotiate, \
+             NTLM",
+            "check user and password of the hop before trying again: proxies lock accounts",
+        );
+    }
+
+    #[test]
+    fn what_a_socks_proxy_says_has_its_own_words() {
+        let check = |cause, reason: &str, exit, text: &str, remedy: &str| {
+            check_tunnel("a:443", cause, (reason, exit, text, remedy));
+        };
+        check(
+            Cause::SocksRefused(Rep::HostUnreachable),
+            "proxy_refused",
+            75,
+            "the proxy could not reach a:443 (host unreachable)",
+            "check the backend's name and port as the proxy sees them, and try again",
+        );
+        check(
+            Cause::SocksRefused(Rep::NotAllowed),
+            "proxy_refused",
+            77,
+            "the proxy's policy refuses a:443 (connection not allowed by ruleset)",
+            "ask whoever runs the proxy to allow a:443",
+        );
+        check(
+            Cause::SocksRefused(Rep::AddressTypeNotSupported),
+            "proxy_refused",
+            77,
+            "the proxy does not do CONNECT to a:443 (address type not supported)",
+            "try socks5 instead of socks5h, or the other way round: it may not take names",
+        );
+        check(
+            Cause::Auth(AuthFault::LoginRejected),
+            "proxy_auth",
+            77,
+            "the proxy says no: credentials rejected",
+            "check user and password of the hop before trying again: proxies lock accounts",
+        );
+    }
+
+    #[test]
+    fn a_reply_that_is_none_says_why() {
+        let check = |fault, cause: &str, remedy: &str| {
+            check_tunnel(
+                "a:443",
+                Cause::Reply(fault),
+                ("proxy_reply", 69, cause, remedy),
+            );
+        };
+        let not_one = "check that host, port and scheme are the proxy's";
+        check(
+            ReplyFault::Ahead(3),
+            "3 bytes came before anything was asked",
+            not_one,
+        );
+        check(
+            ReplyFault::Unreadable {
+                error: ReplyError::TooLong,
+                begins: "HTTP".to_owned(),
+            },
+            "its reply head is over 65536 bytes: the reply begins with \"HTTP\"",
+            not_one,
+        );
+        check(
+            ReplyFault::Ended(0),
+            "the proxy closed the connection without a reply",
+            "check the proxy's scheme (http or https) and whether it lets this machine in",
+        );
+        check(
+            ReplyFault::Ended(12),
+            "the proxy closed the connection 12 bytes into its reply",
+            "look at the proxy's log",
+        );
+        check(ReplyFault::Switching, "101 cannot answer CONNECT", not_one);
+        check(
+            ReplyFault::TooManyInterim,
+            "the proxy sends interim replies without an end",
+            not_one,
+        );
+    }
+}

@@ -1,0 +1,571 @@
+//! Steps of the dial that failed: names, connections, TLS and the handshake.
+//!
+//! What only a proxy can say is in `proxy`.
+
+use std::io;
+
+use super::{Exit, Told, Verdict, told};
+use crate::cli::probe::scene::Scene;
+use crate::egress::{AnswerFault, Cause, Place, Step, TlsFault};
+use crate::wire::ws::answer::AnswerError;
+
+/// What a step of the dial failed of.
+pub(in crate::cli::probe) fn of_step(
+    place: &Place,
+    step: &Step,
+    cause: &Cause,
+    scene: &Scene,
+) -> Verdict {
+    let at = At { place, step, scene };
+    let (exit, text, remedy) = match cause {
+        Cause::Timeout => at.timeout(),
+        Cause::Pac(words) => told(
+            Exit::Unreachable,
+            format!("the PAC script names no way: {words}"),
+            "check `pac` of the egress: the address of the script, and what it answers",
+        ),
+        Cause::Resolve(words) => at.resolve(words),
+        Cause::Connect(failures) => at.connect(failures.iter().map(|(_, error)| error.kind())),
+        Cause::Unix(error) => at.connect(std::iter::once(error.kind())),
+        Cause::Tls(fault) => at.tls(fault),
+        Cause::Refused { status, .. } => at.refused(*status),
+        Cause::SocksRefused(rep) => at.socks_refused(*rep),
+        Cause::Auth(fault) => at.auth(fault),
+        Cause::Reply(fault) => at.reply(fault),
+        Cause::Answer(fault) => at.answer(fault),
+        Cause::Lost(words) => at.lost(words),
+        Cause::Ours(words) => told(
+            Exit::Usage,
+            format!("the request could not be made: {words}"),
+            "check the URL and the flags",
+        ),
+    };
+    Verdict {
+        reason: cause.reason(),
+        exit,
+        cause: text,
+        remedy,
+    }
+}
+
+/// Where it failed, and on the way to what.
+pub(super) struct At<'a> {
+    place: &'a Place,
+    step: &'a Step,
+    scene: &'a Scene,
+}
+
+impl At<'_> {
+    fn who(&self) -> &'static str {
+        match self.place {
+            Place::Hop { .. } => "the proxy",
+            Place::Server => "the backend",
+        }
+    }
+
+    /// Where its TLS is configured.
+    fn section(&self) -> &'static str {
+        match self.place {
+            Place::Hop { .. } => "the hop",
+            Place::Server => "the backend",
+        }
+    }
+
+    fn is_direct(&self) -> bool {
+        matches!(self.place, Place::Server) && self.scene.hops.is_empty()
+    }
+
+    /// What CONNECT asks for.
+    pub(super) fn target(&self) -> &str {
+        match self.step {
+            Step::Tunnel(target) => target,
+            Step::Pac(_)
+            | Step::Resolve(_)
+            | Step::Connect(_)
+            | Step::Tls
+            | Step::Greeting
+            | Step::Login
+            | Step::Upgrade => "it",
+        }
+    }
+
+    fn timeout(&self) -> Told {
+        let who = self.who();
+        let (cause, remedy) = match self.step {
+            Step::Pac(server) => (
+                format!("the PAC script did not say in time how to reach {server}"),
+                "look at the log: it says what the script did".to_owned(),
+            ),
+            Step::Resolve(name) => (
+                format!("the resolver did not answer for {name} in time"),
+                "check the resolver of this machine (/etc/resolv.conf)".to_owned(),
+            ),
+            Step::Connect(_) if self.is_direct() => (
+                "no answer: something on the way drops the packets".to_owned(),
+                "direct connections are probably filtered here: name the proxy by --egress or --proxy"
+                    .to_owned(),
+            ),
+            Step::Connect(_) => (
+                "no answer: the address is wrong or something on the way drops the packets"
+                    .to_owned(),
+                format!("check the address of {who} and the firewall before it"),
+            ),
+            Step::Tls => (
+                format!("{who} did not answer the TLS handshake in time"),
+                format!("check that {who} speaks TLS on this port"),
+            ),
+            Step::Greeting | Step::Login => (
+                "the proxy did not answer in SOCKS5 in time".to_owned(),
+                "check that it is a SOCKS5 proxy: an HTTP proxy waits for a line that never comes"
+                    .to_owned(),
+            ),
+            Step::Tunnel(target) => (
+                format!("the proxy did not answer CONNECT {target} in time"),
+                "it may be waiting for a backend that does not answer it: check name and port, \
+                 or raise timeouts.reply of the egress"
+                    .to_owned(),
+            ),
+            Step::Upgrade => (
+                "the backend did not answer the handshake in time".to_owned(),
+                "check that a WebSocket server runs there, and look at its load".to_owned(),
+            ),
+        };
+        told(Exit::TryAgain, cause, remedy)
+    }
+
+    fn resolve(&self, words: &str) -> Told {
+        let name = match self.step {
+            Step::Resolve(name) => name,
+            _ => &self.scene.host,
+        };
+        let remedy = match self.is_direct() {
+            true => {
+                "check the name; where only a proxy can resolve it, name the proxy by --egress or \
+                 --proxy"
+            }
+            false => "check the proxy's name and the resolver of this machine",
+        };
+        let cause = format!("{name} has no address here ({})", said(words));
+        told(Exit::Unreachable, cause, remedy)
+    }
+
+    // The last address that was tried: all others failed before it.
+    fn connect(&self, kinds: impl Iterator<Item = io::ErrorKind>) -> Told {
+        let who = self.who();
+        let cause = match kinds.last() {
+            Some(io::ErrorKind::ConnectionRefused) => "nobody listens there: connection refused",
+            Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+                "this machine has no way to that address"
+            }
+            Some(io::ErrorKind::PermissionDenied) => "this machine's own rules forbid it",
+            _ => "no connection came about",
+        };
+        let remedy = match self.is_direct() {
+            true => {
+                "check host and port; where a proxy is the way out, name it by --egress or --proxy"
+                    .to_owned()
+            }
+            false => format!("check host and port of {who}, and that it runs"),
+        };
+        told(Exit::Unreachable, cause, remedy)
+    }
+
+    fn tls(&self, fault: &TlsFault) -> Told {
+        let (who, section) = (self.who(), self.section());
+        let (cause, remedy) = match fault {
+            TlsFault::Ahead(bytes) => (
+                format!(
+                    "{bytes} bytes came ahead of the TLS handshake, and nobody vouches for them"
+                ),
+                "look at what the proxy says after its 2xx: it does not open a clean tunnel"
+                    .to_owned(),
+            ),
+            TlsFault::InClear { .. } => (
+                format!("{who} does not speak TLS on this port"),
+                match self.place {
+                    Place::Hop { .. } => "write http:// for the proxy, or use its TLS port",
+                    Place::Server => "use ws://, or the backend's TLS port",
+                }
+                .to_owned(),
+            ),
+            TlsFault::UnknownIssuer {
+                issuer,
+                tunnelled: true,
+            } => (
+                format!(
+                    "intercepted by {issuer}, unless that is {who}'s own CA: no root known here \
+                     vouches for it"
+                ),
+                format!("if it is your company's, trust it: tls.ca of {section} in the file"),
+            ),
+            TlsFault::UnknownIssuer {
+                issuer,
+                tunnelled: false,
+            } => (
+                format!("{who}'s certificate is by {issuer}, for whom no root known here vouches"),
+                format!("if that CA is yours, trust it: tls.ca of {section} in the file"),
+            ),
+            TlsFault::WrongName(words) => (
+                format!("the certificate is another host's: {words}"),
+                format!("check the host, or set tls.server_name of {section} in the file"),
+            ),
+            TlsFault::OutOfDate(words) => (
+                format!("the certificate is out of date: {words}"),
+                format!("renew the certificate of {who}, or set this machine's clock"),
+            ),
+            TlsFault::Other(words) => (
+                format!("the TLS handshake failed: {words}"),
+                format!("check what {who} speaks on this port: TLS 1.2 or 1.3 is needed"),
+            ),
+        };
+        told(Exit::Unreachable, cause, remedy)
+    }
+
+    fn answer(&self, fault: &AnswerFault) -> Told {
+        match fault {
+            AnswerFault::Invalid(error) => self.invalid(*error),
+            AnswerFault::Unreadable(words) => told(
+                Exit::Unreachable,
+                format!("what answers is no HTTP server: {words}"),
+                "check host, port and scheme of the URL",
+            ),
+        }
+    }
+
+    fn invalid(&self, error: AnswerError) -> Told {
+        let (cause, remedy) = match error {
+            AnswerError::Upgrade => (
+                "the 101 came without its Upgrade header: something between removed it",
+                self.scene.unread(),
+            ),
+            AnswerError::Connection => (
+                "the 101 came without Connection: Upgrade: something between removed it",
+                self.scene.unread(),
+            ),
+            AnswerError::AcceptMissing | AnswerError::AcceptWrong | AnswerError::AcceptTwice => (
+                "the 101 answers another handshake than ours: Sec-WebSocket-Accept does not fit",
+                "look for a cache or a second gateway between, and at the backend itself",
+            ),
+            AnswerError::Version => (
+                "the 101 is not HTTP/1.1, the only version that has one",
+                "look at what stands before the backend",
+            ),
+            AnswerError::SubprotocolTwice => (
+                "the backend chose more than one subprotocol",
+                "correct the backend",
+            ),
+            AnswerError::SubprotocolNotOffered => (
+                "the backend chose a subprotocol that was not offered",
+                "offer it by --subprotocol, or correct the backend",
+            ),
+            AnswerError::ExtensionNotOffered => (
+                "the backend chose an extension that was not offered",
+                "correct the backend, or what stands before it",
+            ),
+            AnswerError::Body => (
+                "the 101 announces a body, and it has none",
+                "correct the backend, or what stands before it",
+            ),
+        };
+        told(Exit::Unreachable, cause, remedy)
+    }
+
+    fn lost(&self, words: &str) -> Told {
+        let who = self.who();
+        let remedy = match self.step {
+            Step::Upgrade if !self.scene.is_secure => self.scene.unread().to_owned(),
+            _ => format!("look at the log of {who} and of what stands before it"),
+        };
+        let cause = format!("the connection ended before {who} answered: {words}");
+        told(Exit::Unreachable, cause, remedy)
+    }
+}
+
+// `failed to lookup address information: Name or service not known`: the end is what is said.
+fn said(words: &str) -> &str {
+    words.rsplit(": ").next().unwrap_or(words)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cli::probe::scene::Source;
+
+    pub(in crate::cli::probe::advice) fn scene(is_secure: bool, hops: &[&str]) -> Scene {
+        Scene {
+            url: "wss://chat.internal/x".to_owned(),
+            host: "chat.internal".to_owned(),
+            is_secure,
+            source: Source::Direct,
+            hops: hops.iter().map(ToString::to_string).collect(),
+            shows_password: false,
+        }
+    }
+
+    pub(in crate::cli::probe::advice) fn hop() -> Place {
+        Place::Hop {
+            number: 1,
+            of: 1,
+            name: "http proxy.corp:3128".to_owned(),
+        }
+    }
+
+    /// At the server on a straight way (`ws://`), or at the one hop before it (`wss://`).
+    pub(in crate::cli::probe::advice) fn check(
+        place: &Place,
+        step: Step,
+        cause: Cause,
+        expected: (&str, u8, &str, &str),
+    ) {
+        let scene = match place {
+            Place::Server => scene(false, &[]),
+            Place::Hop { .. } => scene(true, &["http proxy.corp:3128"]),
+        };
+        let verdict = of_step(place, &step, &cause, &scene);
+        let told = (
+            verdict.reason,
+            verdict.exit.code(),
+            verdict.cause.as_str(),
+            verdict.remedy.as_str(),
+        );
+        assert_eq!(told, expected, "{step}: {cause}");
+        assert!(super::super::REASONS.contains(&told.0), "{}", told.0);
+        for sentence in [told.2, told.3] {
+            assert!(
+                !sentence.ends_with('.') && !sentence.contains('\n'),
+                "{sentence}"
+            );
+        }
+    }
+
+    fn connect() -> Step {
+        Step::Connect("10.1.2.3:3128".to_owned())
+    }
+
+    fn failed(kinds: &[io::ErrorKind]) -> Cause {
+        let address = SocketAddr::from(([10, 1, 2, 3], 3128));
+        let failure = |kind: &io::ErrorKind| (address, Arc::new(io::Error::from(*kind)));
+        Cause::Connect(kinds.iter().map(failure).collect())
+    }
+
+    #[test]
+    fn what_does_not_answer_may_answer_later() {
+        let check = |place: &Place, step, cause: &str, remedy: &str| {
+            check(place, step, Cause::Timeout, ("timeout", 75, cause, remedy));
+        };
+        let name = || Step::Resolve("proxy.corp".to_owned());
+        check(
+            &hop(),
+            name(),
+            "the resolver did not answer for proxy.corp in time",
+            "check the resolver of this machine (/etc/resolv.conf)",
+        );
+        check(
+            &Place::Server,
+            connect(),
+            "no answer: something on the way drops the packets",
+            "direct connections are probably filtered here: name the proxy by --egress or --proxy",
+        );
+        check(
+            &hop(),
+            connect(),
+            "no answer: the address is wrong or something on the way drops the packets",
+            "check the address of the proxy and the firewall before it",
+        );
+        check(
+            &hop(),
+            Step::Tls,
+            "the proxy did not answer the TLS handshake in time",
+            "check that the proxy speaks TLS on this port",
+        );
+        check(
+            &Place::Server,
+            Step::Upgrade,
+            "the backend did not answer the handshake in time",
+            "check that a WebSocket server runs there, and look at its load",
+        );
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_told_by_its_last_words() {
+        let cause = || Cause::Resolve("failed to look up: Name or service not known".to_owned());
+        check(
+            &Place::Server,
+            Step::Resolve("chat.internal".to_owned()),
+            cause(),
+            (
+                "dns",
+                69,
+                "chat.internal has no address here (Name or service not known)",
+                "check the name; where only a proxy can resolve it, name the proxy by --egress or \
+                 --proxy",
+            ),
+        );
+        check(
+            &hop(),
+            Step::Resolve("proxy.corp".to_owned()),
+            cause(),
+            (
+                "dns",
+                69,
+                "proxy.corp has no address here (Name or service not known)",
+                "check the proxy's name and the resolver of this machine",
+            ),
+        );
+    }
+
+    #[test]
+    fn of_several_addresses_the_last_one_counts() {
+        use io::ErrorKind::{
+            ConnectionRefused, HostUnreachable, NetworkUnreachable, Other, PermissionDenied,
+        };
+        let direct = "check host and port; where a proxy is the way out, name it by --egress or \
+                      --proxy";
+        let by_hop = "check host and port of the proxy, and that it runs";
+        let unreachable = "this machine has no way to that address";
+        for (kinds, cause) in [
+            (
+                &[HostUnreachable, ConnectionRefused][..],
+                "nobody listens there: connection refused",
+            ),
+            (&[ConnectionRefused, HostUnreachable], unreachable),
+            (&[NetworkUnreachable], unreachable),
+            (&[PermissionDenied], "this machine's own rules forbid it"),
+            (&[Other], "no connection came about"),
+        ] {
+            let expected = ("tcp", 69, cause, direct);
+            check(&Place::Server, connect(), failed(kinds), expected);
+            check(&hop(), connect(), failed(kinds), ("tcp", 69, cause, by_hop));
+        }
+        let unix = Cause::Unix(Arc::new(io::Error::from(PermissionDenied)));
+        let expected = ("tcp", 69, "this machine's own rules forbid it", direct);
+        check(&Place::Server, connect(), unix, expected);
+    }
+
+    #[test]
+    fn tls_that_fails_says_whose_it_is() {
+        let check = |place: &Place, fault, cause: &str, remedy: &str| {
+            let expected = ("tls", 69, cause, remedy);
+            check(place, Step::Tls, Cause::Tls(fault), expected);
+        };
+        let issuer = || "O=Corp, CN=Inspector".to_owned();
+        check(
+            &Place::Server,
+            TlsFault::UnknownIssuer {
+                issuer: issuer(),
+                tunnelled: true,
+            },
+            "intercepted by O=Corp, CN=Inspector, unless that is the backend's own CA: no root \
+             known here vouches for it",
+            "if it is your company's, trust it: tls.ca of the backend in the file",
+        );
+        check(
+            &hop(),
+            TlsFault::UnknownIssuer {
+                issuer: issuer(),
+                tunnelled: false,
+            },
+            "the proxy's certificate is by O=Corp, CN=Inspector, for whom no root known here \
+             vouches",
+            "if that CA is yours, trust it: tls.ca of the hop in the file",
+        );
+        check(
+            &hop(),
+            TlsFault::InClear { tunnelled: false },
+            "the proxy does not speak TLS on this port",
+            "write http:// for the proxy, or use its TLS port",
+        );
+        check(
+            &Place::Server,
+            TlsFault::InClear { tunnelled: true },
+            "the backend does not speak TLS on this port",
+            "use ws://, or the backend's TLS port",
+        );
+        check(
+            &Place::Server,
+            TlsFault::WrongName("for b only".to_owned()),
+            "the certificate is another host's: for b only",
+            "check the host, or set tls.server_name of the backend in the file",
+        );
+        check(
+            &Place::Server,
+            TlsFault::OutOfDate("expired".to_owned()),
+            "the certificate is out of date: expired",
+            "renew the certificate of the backend, or set this machine's clock",
+        );
+        check(
+            &hop(),
+            TlsFault::Other("alert 40".to_owned()),
+            "the TLS handshake failed: alert 40",
+            "check what the proxy speaks on this port: TLS 1.2 or 1.3 is needed",
+        );
+        check(
+            &Place::Server,
+            TlsFault::Ahead(7),
+            "7 bytes came ahead of the TLS handshake, and nobody vouches for them",
+            "look at what the proxy says after its 2xx: it does not open a clean tunnel",
+        );
+    }
+
+    #[test]
+    fn a_101_that_does_not_hold_says_what_is_wrong_with_it() {
+        let check = |error, cause: &str, remedy: &str| {
+            let fault = Cause::Answer(AnswerFault::Invalid(error));
+            let expected = ("answer_invalid", 69, cause, remedy);
+            check(&Place::Server, Step::Upgrade, fault, expected);
+        };
+        let key = "the 101 answers another handshake than ours: Sec-WebSocket-Accept does not fit";
+        let between = "look for a cache or a second gateway between, and at the backend itself";
+        for error in [
+            AnswerError::AcceptMissing,
+            AnswerError::AcceptTwice,
+            AnswerError::AcceptWrong,
+        ] {
+            check(error, key, between);
+        }
+        let wss = "use wss://: nobody between can take a header out of what he cannot read";
+        check(
+            AnswerError::Upgrade,
+            "the 101 came without its Upgrade header: something between removed it",
+            wss,
+        );
+        check(
+            AnswerError::Connection,
+            "the 101 came without Connection: Upgrade: something between removed it",
+            wss,
+        );
+        check(
+            AnswerError::SubprotocolNotOffered,
+            "the backend chose a subprotocol that was not offered",
+            "offer it by --subprotocol, or correct the backend",
+        );
+    }
+
+    #[test]
+    fn a_connection_that_ends_early_blames_what_is_between_only_where_it_can_read() {
+        let lost = || Cause::Lost("reset".to_owned());
+        let cause = "the connection ended before the backend answered: reset";
+        let remedy = "use wss://: nobody between can take a header out of what he cannot read";
+        let expected = ("lost", 69, cause, remedy);
+        check(&Place::Server, Step::Upgrade, lost(), expected);
+        let verdict = of_step(&Place::Server, &Step::Upgrade, &lost(), &scene(true, &[]));
+        assert_eq!(
+            verdict.remedy,
+            "look at the log of the backend and of what stands before it"
+        );
+        check(
+            &Place::Server,
+            Step::Upgrade,
+            Cause::Ours("path: invalid".to_owned()),
+            (
+                "request",
+                2,
+                "the request could not be made: path: invalid",
+                "check the URL and the flags",
+            ),
+        );
+    }
+}
