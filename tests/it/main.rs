@@ -1,0 +1,38 @@
+//! Behaviour of the whole and of its rooms over real and bad sockets; one module a behaviour.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly, connect and spawn"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod abandoned;
+mod chaos;
+mod config;
+mod config_docs;
+mod config_faults;
+mod config_pac;
+mod config_ways;
+mod demo;
+mod egress;
+mod explain;
+mod flood;
+mod forwarding;
+mod handover;
+mod library;
+mod life;
+mod log;
+mod mutations;
+mod origins;
+mod probe;
+mod proxied;
+mod records;
+mod requests;
+mod secrets;
+mod sessions;
+mod splice;
+mod tls;

@@ -1,0 +1,147 @@
+//! Certificates for tests: a certificate authority and a leaf signed by it, made on the spot.
+//!
+//! Knows no configuration; no key is ever committed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::sign::CertifiedKey;
+use throughway::net::{Stream, tls};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// An authority, and a leaf with its key that the authority signed.
+#[derive(Debug)]
+pub struct DevCert {
+    /// The names the leaf is valid for, as given.
+    pub names: Vec<String>,
+    pub ca_pem: String,
+    /// The leaf alone; clients are expected to have the authority.
+    pub cert_pem: String,
+    /// PKCS #8.
+    pub key_pem: String,
+    pub ca_der: CertificateDer<'static>,
+    /// The leaf first.
+    pub chain_der: Vec<CertificateDer<'static>>,
+    pub key_der: PrivateKeyDer<'static>,
+}
+
+/// Where [`DevCert::write_to`] put its files.
+#[derive(Debug)]
+pub struct CertFiles {
+    pub ca: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// A leaf for `names` (host names, `*.` wildcards or IP addresses) for servers and clients
+/// alike, from an authority of its own.
+pub fn dev_certificate(names: &[&str]) -> DevCert {
+    let ca_key = KeyPair::generate().expect("a key is generated");
+    let ca_params = authority();
+    let ca = ca_params
+        .self_signed(&ca_key)
+        .expect("the authority signs itself");
+    let issuer = Issuer::new(ca_params, ca_key);
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let key = KeyPair::generate().expect("a key is generated");
+    let cert = leaf(&names)
+        .signed_by(&key, &issuer)
+        .expect("the authority signs the leaf");
+    DevCert {
+        names,
+        ca_pem: ca.pem(),
+        cert_pem: cert.pem(),
+        key_pem: key.serialize_pem(),
+        ca_der: ca.der().clone(),
+        chain_der: vec![cert.der().clone()],
+        key_der: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+    }
+}
+
+fn authority() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let name = &mut params.distinguished_name;
+    name.push(DnType::CommonName, "throughway test authority");
+    params
+}
+
+fn leaf(names: &[String]) -> CertificateParams {
+    let mut params = CertificateParams::new(names).expect("the names are names");
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params
+}
+
+impl DevCert {
+    /// Writes `ca.pem`, `cert.pem` and `key.pem` into `dir`.
+    pub fn write_to(&self, dir: &Path) -> CertFiles {
+        let write = |name: &str, text: &str| {
+            let path = dir.join(name);
+            std::fs::write(&path, text).expect("the directory is writable");
+            path
+        };
+        CertFiles {
+            ca: write("ca.pem", &self.ca_pem),
+            cert: write("cert.pem", &self.cert_pem),
+            key: write("key.pem", &self.key_pem),
+        }
+    }
+
+    /// A store that trusts this authority alone.
+    pub fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(self.ca_der.clone())
+            .expect("the authority is a certificate");
+        roots
+    }
+
+    /// The leaf as a listener serves it.
+    pub fn certificate(&self) -> tls::Certificate {
+        let key = self.key_der.clone_key();
+        let key = CertifiedKey::from_der(self.chain_der.clone(), key, &tls::provider())
+            .expect("the key fits the leaf");
+        tls::Certificate {
+            hosts: self.names.clone(),
+            key: Arc::new(key),
+        }
+    }
+
+    /// The server end of TLS with this leaf.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        let by_sni = tls::BySni::new(&[self.certificate()]).expect("there is a certificate");
+        tls::server(by_sni, tls::MinVersion::default(), None)
+            .expect("a server configuration")
+            .into()
+    }
+
+    /// The client end of TLS that trusts this authority alone.
+    pub fn connector(&self) -> TlsConnector {
+        tls::client(self.roots(), None)
+            .expect("a client configuration")
+            .into()
+    }
+
+    /// TLS between two connected streams: the client's end and the server's.
+    pub async fn handshake(&self, client: Stream, server: Stream) -> (Stream, Stream) {
+        let name = ServerName::try_from(self.names[0].clone()).expect("the first name is a name");
+        let (connector, acceptor) = (self.connector(), self.acceptor());
+        let connect = connector.connect(name, client);
+        let accept = acceptor.accept(server);
+        let (client, server) = tokio::try_join!(connect, accept).expect("the handshake succeeds");
+        let client = Stream::Tls(Box::new(client.into()));
+        (client, Stream::Tls(Box::new(server.into())))
+    }
+}
