@@ -1,0 +1,1 @@
+"""What the tests stand on: processes, certificates, the gateway, clients, backends and proxies."""

@@ -1,0 +1,204 @@
+"""The real proxies: squid (plain, with Basic, Digest or NTLM, over TLS), tinyproxy (plain, with Basic),
+and one that has pyspnego judge NTLM (over TLS too).
+
+Each resolves `backend.test` and `denied.test` from a file of its own and refuses the latter.
+Nothing else on the machine knows these names: a connection that arrives was resolved by the proxy.
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.backend import PROGRAMS
+from support.certificates import Certificates
+from support.process import Process, eventually, free_port
+
+HOSTS = "127.0.0.1 backend.test denied.test\n"
+USER, PASSWORD, DOMAIN = "alice", "open-sesame.42", "CORP"
+
+
+# What squid is told of each scheme. A Digest nonce is good for five answers, so that some tests
+# outlive one.
+SQUID_SCHEMES = {
+    "basic": """
+auth_param basic program /usr/lib/squid/basic_ncsa_auth {folder}/basic
+auth_param basic children 1
+""",
+    "digest": """
+auth_param digest program /usr/lib/squid/digest_file_auth {folder}/digest
+auth_param digest children 1
+auth_param digest realm the "corp"
+auth_param digest nonce_max_count 5
+""",
+    # It goes through the legs and takes whatever it is told.
+    "ntlm": """
+auth_param ntlm program /usr/lib/squid/ntlm_fake_auth
+auth_param ntlm children 1
+auth_param ntlm keep_alive on
+""",
+    "negotiate": """
+auth_param negotiate program /usr/lib/squid/negotiate_kerberos_auth -k {folder}/http.keytab -s GSS_C_NO_NAME
+auth_param negotiate children 1
+auth_param negotiate keep_alive on
+""",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a proxy is, and what the log tells of a wrong password and of a denied name.
+
+    No word of a wrong password: it takes every one.
+    """
+
+    program: str
+    auth: bool = False
+    schemes: tuple[str, ...] = ("basic",)
+    tls: bool = False
+    wrong_password: str = "credentials rejected by"
+    denied: str = "403 Forbidden"
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls else "http"
+
+    @property
+    def ntlm(self) -> bool:
+        return self.auth and "ntlm" in self.schemes
+
+    def requests(self, sessions: int) -> int:
+        """How many requests so many sessions make, one after the other."""
+        if not self.auth:
+            return sessions
+        # NTLM is told in two requests, by each connection anew. Whoever wants a password asks once;
+        # later sessions bring it unasked.
+        return 1 + sessions * (2 if self.ntlm else 1)
+
+
+KINDS = {
+    "squid": Kind("squid"),
+    "squid with Basic": Kind("squid", auth=True),
+    "squid with Digest": Kind("squid", auth=True, schemes=("digest",)),
+    "squid with Basic and Digest": Kind("squid", auth=True, schemes=("basic", "digest")),
+    "squid with NTLM": Kind("squid", auth=True, schemes=("ntlm",), wrong_password=""),
+    "squid over TLS": Kind("squid", tls=True),
+    "squid over TLS with Basic": Kind("squid", auth=True, tls=True),
+    "tinyproxy": Kind("tinyproxy", denied="403 Filtered"),
+    # Tinyproxy asks with 407 and answers a wrong password with 401.
+    "tinyproxy with Basic": Kind(
+        "tinyproxy", auth=True, wrong_password="401 Unauthorized", denied="403 Filtered"
+    ),
+    "pyspnego": Kind("pyspnego", auth=True, schemes=("ntlm",)),
+    "pyspnego over TLS": Kind("pyspnego", auth=True, schemes=("ntlm",), tls=True),
+}
+# For `test_kerberos.py` alone: it needs a realm, and a gateway with the feature `gssapi`.
+NEGOTIATES = Kind("squid", auth=True, schemes=("negotiate",))
+
+
+class Proxy:
+    """A running proxy and its log of requests."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        folder: Path,
+        certificates: Certificates,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.kind = kind
+        self._env = env
+        self.port = free_port()
+        (folder / "hosts").write_text(HOSTS)
+        self._log = folder / "access.log"
+        program = {
+            "squid": self._squid,
+            "tinyproxy": self._tinyproxy,
+            "pyspnego": self._pyspnego,
+        }[kind.program]
+        self._run = lambda: program(folder, certificates)
+        self.start()
+
+    def wait_log(self, text: str, times: int) -> None:
+        """Waits until the log holds `text` exactly this often."""
+        eventually(
+            f"{text!r} in the proxy's log", lambda: self._log.read_text().count(text) == times
+        )
+
+    def start(self) -> None:
+        """Runs it, at the start or again after a stop, on the port it has had from the start."""
+        self._process = self._run()
+        self._process.wait_for_port(self.port)
+
+    def stop(self) -> None:
+        self._process.kill()
+
+    def _squid(self, folder: Path, certificates: Certificates) -> Process:
+        listen = f"http_port 127.0.0.1:{self.port}"
+        if self.kind.tls:
+            files = f"tls-cert={certificates.cert} tls-key={certificates.key}"
+            listen = f"https_port 127.0.0.1:{self.port} {files}"
+        (folder / "basic").write_text(f"{USER}:{_hash(PASSWORD)}\n")
+        (folder / "digest").write_text(f"{USER}:{PASSWORD}\n")
+        schemes = "\n".join(SQUID_SCHEMES[name] for name in self.kind.schemes)
+        auth = f"""
+{schemes.format(folder=folder)}
+acl known proxy_auth REQUIRED
+http_access deny !known
+"""
+        config = folder / "squid.conf"
+        config.write_text(
+            f"""
+{listen}
+visible_hostname proxy.test
+hosts_file {folder}/hosts
+pid_filename none
+coredump_dir {folder}
+access_log stdio:{self._log}
+cache_log {folder}/cache.log
+cache deny all
+pinger_enable off
+acl denied dstdomain denied.test
+http_access deny denied
+{auth if self.kind.auth else ""}
+http_access allow all
+"""
+        )
+        return Process(["squid", "-N", "-f", config], self._env)
+
+    def _tinyproxy(self, folder: Path, _: Certificates) -> Process:
+        (folder / "filter").write_text("denied\\.test\n")
+        auth = f"BasicAuth {USER} {PASSWORD}"
+        config = folder / "tinyproxy.conf"
+        config.write_text(
+            f"""
+Port {self.port}
+Listen 127.0.0.1
+Timeout 600
+LogFile "{self._log}"
+LogLevel Connect
+MaxClients 50
+Filter "{folder}/filter"
+{auth if self.kind.auth else ""}
+"""
+        )
+        return Process(["tinyproxy", "-d", "-c", config], names_from(folder / "hosts"))
+
+    def _pyspnego(self, folder: Path, certificates: Certificates) -> Process:
+        users = folder / "users"
+        users.write_text(f"{DOMAIN}:{USER}:{PASSWORD}\n")
+        argv: list[str | Path] = [sys.executable, PROGRAMS / "ntlm_proxy.py", str(self.port), self._log]
+        if self.kind.tls:
+            argv += ["--tls", certificates.cert, certificates.key]
+        return Process(argv, {"NTLM_USER_FILE": str(users)})
+
+
+def names_from(hosts: Path) -> dict[str, str]:
+    """The environment in which a program takes names from this file instead of /etc/hosts."""
+    return {"LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_HOSTS": str(hosts)}
+
+
+def _hash(password: str) -> str:
+    words = ["openssl", "passwd", "-apr1", password]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
