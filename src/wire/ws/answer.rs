@@ -5,12 +5,13 @@
 use std::fmt;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Version};
 
 use super::accept::accept_for;
+use crate::wire::fields::{self, Twice};
 use crate::wire::list;
 
 /// What is wrong with a 101.
@@ -80,7 +81,7 @@ fn check_tokens(headers: &HeaderMap) -> Result<(), AnswerError> {
 }
 
 fn check_accept(headers: &HeaderMap, key: &str) -> Result<(), AnswerError> {
-    let accept = only(headers, &SEC_WEBSOCKET_ACCEPT)
+    let accept = fields::single(headers, &SEC_WEBSOCKET_ACCEPT)
         .map_err(|Twice| AnswerError::AcceptTwice)?
         .ok_or(AnswerError::AcceptMissing)?;
     if accept != accept_for(key).as_bytes() {
@@ -106,8 +107,8 @@ fn check_subprotocol(
     headers: &HeaderMap,
     offered: &[String],
 ) -> Result<Option<String>, AnswerError> {
-    let chosen =
-        only(headers, &SEC_WEBSOCKET_PROTOCOL).map_err(|Twice| AnswerError::SubprotocolTwice)?;
+    let chosen = fields::single(headers, &SEC_WEBSOCKET_PROTOCOL)
+        .map_err(|Twice| AnswerError::SubprotocolTwice)?;
     let Some(chosen) = chosen else {
         return Ok(None);
     };
@@ -116,17 +117,6 @@ fn check_subprotocol(
     found
         .map(|o| Some(o.clone()))
         .ok_or(AnswerError::SubprotocolNotOffered)
-}
-
-struct Twice;
-
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Twice> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next().map(http::HeaderValue::as_bytes);
-    match values.next() {
-        None => Ok(first),
-        Some(_) => Err(Twice),
-    }
 }
 
 impl fmt::Display for AnswerError {
@@ -166,7 +156,7 @@ mod tests {
         for line in text.lines() {
             let (name, value) = line.split_once(':').expect("a test's line has a colon");
             let value = HeaderValue::from_str(value.trim()).expect("a test's value is a value");
-            headers.append(name.parse::<HeaderName>().expect("a name"), value);
+            headers.append(name.parse::<http::HeaderName>().expect("a name"), value);
         }
         let offered = ["chat.v2".to_owned(), "chat.v1".to_owned()];
         let extensions = ["permessage-deflate".to_owned()];
