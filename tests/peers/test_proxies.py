@@ -7,12 +7,12 @@ import pytest
 
 from support.backend import Backend
 from support.certificates import Certificates
-from support.client import Client, Refused
+from support.client import Client
 from support.gateway import Gateway, table_config
 from support.process import free_port
 from support.proxy import DOMAIN, KINDS, PASSWORD, USER, Kind, Proxy, names_from
+from support.route import ORIGIN, assert_echoes, assert_refused
 
-ORIGIN = "https://app.test"
 HOP_TLS = 'tls = { ca = "ca.pem" }'
 KNOWING = [name for name, kind in KINDS.items() if kind.auth and kind.wrong_password]
 NTLM = [name for name, kind in KINDS.items() if kind.ntlm]
@@ -58,21 +58,6 @@ url = "{kind.scheme}://localhost:{proxy_port}"
 def hop(kind: Kind, proxy_port: int) -> str:
     """How the log names this proxy."""
     return f"hop 1 of 1 ({kind.scheme} localhost:{proxy_port})"
-
-
-def assert_echoes(client: Client, port: int) -> None:
-    session = client.connect(f"wss://localhost:{port}/table/echo", ORIGIN, ["chat.v2"])
-    assert session.subprotocol == "chat.v2"
-    for message in ("through the proxy", b"\x00\xff" * 300_000):
-        session.send(message)
-        assert session.receive() == message
-    session.close(1000, "")
-
-
-def assert_refused(client: Client, port: int, status: int) -> None:
-    with pytest.raises(Refused) as refusal:
-        client.connect(f"wss://localhost:{port}/table/echo", ORIGIN)
-    assert refusal.value.status == status
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])

@@ -8,13 +8,13 @@ import pytest
 from support import proxy as http
 from support.backend import Backend
 from support.certificates import Certificates
-from support.client import Client, Refused
+from support.client import Client
 from support.gateway import Gateway, table_config
 from support.process import free_port
 from support.proxy import Proxy, names_from
+from support.route import ORIGIN, assert_echoes, assert_refused
 from support.socks import KINDS, SocksProxy
 
-ORIGIN = "https://app.test"
 ASKING = [name for name, kind in KINDS.items() if kind.auth]
 
 
@@ -41,21 +41,6 @@ def http_hop(proxy: Proxy) -> str:
     url = f'url = "{proxy.kind.scheme}://localhost:{proxy.port}"'
     lines = ["[[egress.corp.hop]]", url, tls, auth if proxy.kind.auth else ""]
     return "\n".join(lines)
-
-
-def assert_echoes(client: Client, port: int) -> None:
-    session = client.connect(f"wss://localhost:{port}/table/echo", ORIGIN, ["chat.v2"])
-    assert session.subprotocol == "chat.v2"
-    for message in ("through the proxy", b"\x00\xff" * 300_000):
-        session.send(message)
-        assert session.receive() == message
-    session.close(1000, "")
-
-
-def assert_refused(client: Client, port: int) -> None:
-    with pytest.raises(Refused) as refusal:
-        client.connect(f"wss://localhost:{port}/table/echo", ORIGIN)
-    assert refusal.value.status == 502
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
@@ -115,7 +100,7 @@ def test_a_name_that_the_proxy_denies_is_502_and_the_log_says_why(
 ) -> None:
     socks, port = socks_proxies(name), free_port()
     running = gateway(config(port, "ws://denied.test:80", socks.hop("socks5h")))
-    assert_refused(client, port)
+    assert_refused(client, port, 502)
     running.wait_log(
         f"hop 1 of 1 (socks5h 127.0.0.1:{socks.port}): CONNECT denied.test:80 refused: "
         "connection not allowed by ruleset"
@@ -127,7 +112,7 @@ def test_a_server_that_nobody_listens_at_is_502_and_the_log_says_why(
 ) -> None:
     port, nobody = free_port(), free_port()
     running = gateway(config(port, f"ws://backend.test:{nobody}", socks.hop("socks5h")))
-    assert_refused(client, port)
+    assert_refused(client, port, 502)
     running.wait_log(
         f"hop 1 of 1 (socks5h 127.0.0.1:{socks.port}): CONNECT backend.test:{nobody} refused: "
         "connection refused"
@@ -144,7 +129,7 @@ def test_a_wrong_password_is_502_and_the_log_names_the_hop_but_not_the_password(
     socks, port = socks_proxies(name), free_port()
     hop = socks.hop("socks5h", password="wrong-password")
     running = gateway(config(port, "ws://backend.test:80", hop))
-    assert_refused(client, port)
+    assert_refused(client, port, 502)
     running.wait_log(
         f"hop 1 of 1 (socks5h 127.0.0.1:{socks.port}): SOCKS5 authentication: credentials rejected"
     )
@@ -161,7 +146,7 @@ def test_a_password_that_is_missing_is_502_and_the_log_says_so(
     socks, port = socks_proxies(name), free_port()
     hop = f'[[egress.corp.hop]]\nurl = "socks5h://127.0.0.1:{socks.port}"'
     running = gateway(config(port, "ws://backend.test:80", hop))
-    assert_refused(client, port)
+    assert_refused(client, port, 502)
     running.wait_log(
         f"hop 1 of 1 (socks5h 127.0.0.1:{socks.port})", "no credentials are configured"
     )

@@ -10,8 +10,8 @@ from support.client import Client
 from support.gateway import Gateway, table_config
 from support.process import eventually, free_port
 from support.proxy import PASSWORD, USER, Proxy
+from support.route import ORIGIN, assert_echoes
 
-ORIGIN = "https://app.test"
 # How often the log tells of one session's CONNECT: once without the password, once with it.
 ASKED = {"squid with Basic": 2, "tinyproxy with Basic": 2}
 
@@ -19,14 +19,6 @@ ASKED = {"squid with Basic": 2, "tinyproxy with Basic": 2}
 @pytest.fixture
 def client(make_client: Callable[[str], Client]) -> Client:
     return make_client("python")
-
-
-def assert_echoes(client: Client, port: int) -> None:
-    session = client.connect(f"wss://localhost:{port}/table/echo", ORIGIN)
-    for message in ("through a proxy", b"\x00\xff" * 300_000):
-        session.send(message)
-        assert session.receive() == message
-    session.close(1000, "")
 
 
 @pytest.mark.parametrize("order", ["failover", "round-robin"])
