@@ -10,11 +10,11 @@ use std::time::Duration;
 use rustls::ProtocolVersion;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
-use tokio_rustls::client::TlsStream;
 use x509_parser::parse_x509_certificate;
 
 use super::error::Place;
 use super::stumble::{Cause, Step, Stumble, plain};
+use crate::net::TlsStream;
 
 /// The longest real name of a certificate has some 200 characters.
 const NAME_CHARS_MAX: usize = 300;
@@ -163,7 +163,7 @@ impl Steps {
 impl Secured {
     /// What a client knows of the session it just made.
     pub(super) fn of<S>(tls: &TlsStream<S>) -> Self {
-        let (_, session) = tls.get_ref();
+        let session = tls.session();
         let leaf = session.peer_certificates().and_then(|chain| chain.first());
         let parsed = leaf.and_then(|leaf| parse_x509_certificate(leaf).ok());
         let names = parsed.map(|(_, leaf)| (leaf.subject().to_string(), leaf.issuer().to_string()));

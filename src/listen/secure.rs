@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::{Arrived, Params, Place};
-use crate::net::Stream;
+use crate::net::{Stream, tls_stream};
 
 /// A client in the clear: what it says now is HTTP.
 #[derive(Debug)]
@@ -41,12 +40,12 @@ impl Arrived {
         let stream = match &self.listener.tls {
             None => stream,
             Some(config) => {
-                let handshake = TlsAcceptor::from(config.clone()).accept(stream);
+                let handshake = tls_stream::accept(stream, config.clone());
                 let tls = timeout(deadline, handshake)
                     .await
                     .map_err(|_| SecureError::Timeout)?
                     .map_err(SecureError::Failed)?;
-                Stream::Tls(Box::new(TlsStream::Server(tls)))
+                Stream::Tls(Box::new(tls))
             }
         };
         Ok(Accepted {

@@ -60,8 +60,7 @@ pub fn tls_server_end_point(stream: &Stream) -> Option<Vec<u8>> {
         Stream::Prefixed(prefixed) => return tls_server_end_point(prefixed.stream()),
         Stream::Tcp(_) | Stream::Unix(_) => return None,
     };
-    let (_, session) = tls.get_ref();
-    hash(session.peer_certificates()?.first()?)
+    hash(tls.session().peer_certificates()?.first()?)
 }
 
 fn hash(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {

@@ -4,9 +4,13 @@
 
 pub mod binding;
 pub mod prefixed;
+mod scratch;
 pub mod sockopt;
 pub mod stream;
 pub mod tls;
+mod tls_session;
+pub mod tls_stream;
 pub mod verify;
 
 pub use stream::Stream;
+pub use tls_stream::TlsStream;

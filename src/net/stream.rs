@@ -10,9 +10,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsStream;
 
 use super::prefixed::Prefixed;
+use super::tls_stream::TlsStream;
 
 /// One leg of a session.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Stream {
         match self {
             Self::Tcp(tcp) => Some(tcp),
             Self::Unix(_) => None,
-            Self::Tls(tls) => tls.get_ref().0.tcp(),
+            Self::Tls(tls) => tls.io().tcp(),
             Self::Prefixed(prefixed) => prefixed.stream().tcp(),
         }
     }

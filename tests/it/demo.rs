@@ -9,11 +9,13 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
-use throughway::net::{Stream, tls};
+use throughway::net::tls;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::support::client::{ACCEPT, Client, handshake};
 use crate::support::eventually;
+use crate::support::far::Far;
 use crate::support::process::{Process, throughway};
 
 /// A running demo, in a folder for its temporary files.
@@ -70,11 +72,12 @@ impl Demo {
             .add(CertificateDer::from_pem_file(ca).unwrap())
             .unwrap();
         let connector = TlsConnector::from(tls::client(roots, None).unwrap());
-        let plain = Client::connect(SocketAddr::from(([127, 0, 0, 1], self.port_tls))).await;
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port_tls));
+        let tcp = TcpStream::connect(address).await.unwrap();
         let name = "localhost".try_into().unwrap();
-        let stream = connector.connect(name, plain.stream).await.unwrap();
+        let tls = connector.connect(name, tcp).await.unwrap();
         Client {
-            stream: Stream::Tls(Box::new(stream.into())),
+            stream: Far::Right(tls.into()),
         }
     }
 }

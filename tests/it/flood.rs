@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use socket2::SockRef;
-use throughway::net::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -14,7 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::support::backend::echo_backend;
 use crate::support::certs::dev_certificate;
 use crate::support::client::{Client, handshake, open};
-use crate::support::ends::{Carried, Ends, Street, hear, last_words, say, tcp};
+use crate::support::ends::{Carried, Ends, Street, hear, last_words, say};
+use crate::support::far::{Far, tcp};
 use crate::support::gateway::gateway;
 use crate::support::noise::Noise;
 use crate::support::started::{started, started_with_descriptors};
@@ -147,7 +147,7 @@ async fn g2_a_backend_that_does_not_read_stops_its_client_and_costs_little() {
 
 /// Fifty sessions in which one side writes until nothing more is taken; then one in which both
 /// do as they should; then the fifty get what is theirs. `sides` names the writer and the reader.
-async fn stalled(carried: Carried, sides: impl Fn(Ends) -> (Stream, Stream)) {
+async fn stalled(carried: Carried, sides: impl Fn(Ends) -> (Far, Far)) {
     let street = Street::new(carried, Carried::Plain, "").await;
     let mut sessions = Vec::new();
     for _ in 0..STALLED {
@@ -175,7 +175,7 @@ async fn stalled(carried: Carried, sides: impl Fn(Ends) -> (Stream, Stream)) {
 }
 
 /// Writes noise until nothing is taken for a while, and says how much was.
-async fn pour_until_blocked(writer: &mut Stream) -> usize {
+async fn pour_until_blocked(writer: &mut Far) -> usize {
     const A_WHILE: Duration = Duration::from_millis(700);
     let mut noise = Noise::seeded(0);
     let mut chunk = noise.next(8192);
@@ -193,7 +193,7 @@ async fn pour_until_blocked(writer: &mut Stream) -> usize {
     written
 }
 
-async fn expect_noise(reader: &mut Stream, bytes: usize) {
+async fn expect_noise(reader: &mut Far, bytes: usize) {
     Noise::seeded(0).expect(&hear(reader, bytes).await);
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Knows no bytes; the framing is the library's business.
 
+use crate::support::far::Far;
 use futures_util::{SinkExt, StreamExt};
-use throughway::net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -37,7 +37,7 @@ const WAYS: [Way; 4] = [Way::Plain, Way::Tls, Way::Proxy, Way::TlsAndProxy];
 
 /// Both ends of an open WebSocket, and what stands between them.
 struct Ends {
-    client: WebSocketStream<Stream>,
+    client: WebSocketStream<Far>,
     backend: WebSocketStream<TcpStream>,
     /// Of the answer that the client got.
     headers: HeaderMap,

@@ -36,3 +36,4 @@ mod secrets;
 mod sessions;
 mod splice;
 mod tls;
+mod tls_stream;

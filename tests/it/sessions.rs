@@ -6,9 +6,9 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::support::far::Far;
 use futures_util::future::join_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use throughway::net::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -69,7 +69,7 @@ async fn i1_closing_from_both_sides_at_once_loses_no_last_word() {
 }
 
 /// Says the last words, ends, and hears out the other side.
-async fn part(stream: &mut Stream, words: &[u8]) -> Vec<u8> {
+async fn part(stream: &mut Far, words: &[u8]) -> Vec<u8> {
     say(stream, words).await;
     stream.shutdown().await.unwrap();
     last_words(stream).await
@@ -183,7 +183,7 @@ async fn i2_a_half_close_leaves_the_other_side_all_its_time() {
 }
 
 /// `first` ends; `second` hears of it, and only then says all it has to say.
-async fn half_close(mut first: Stream, mut second: Stream, bytes: u64) {
+async fn half_close(mut first: Far, mut second: Far, bytes: u64) {
     first.shutdown().await.unwrap();
     assert_eq!(last_words(&mut second).await, b"");
     let saying = async {
@@ -345,7 +345,7 @@ async fn a_slow_reader_gets_every_byte_of_a_fast_writer() {
 }
 
 /// Rests after every 64 KiB.
-async fn read_slowly(stream: &mut Stream) -> u64 {
+async fn read_slowly(stream: &mut Far) -> u64 {
     let mut noise = Noise::seeded(3);
     let mut bytes = vec![0; 64 * 1024];
     let mut heard = 0;

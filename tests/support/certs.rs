@@ -9,11 +9,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::sign::CertifiedKey;
-use throughway::net::{Stream, tls};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use throughway::net::{Stream, tls, tls_stream};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 /// An authority, and a leaf with its key that the authority signed.
 #[derive(Debug)]
@@ -119,29 +120,52 @@ impl DevCert {
         }
     }
 
+    /// How a server with this leaf is configured.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        let by_sni = tls::BySni::new(&[self.certificate()]).expect("there is a certificate");
+        tls::server(by_sni, tls::MinVersion::default(), None).expect("a server configuration")
+    }
+
+    /// How a client is configured that trusts this authority alone.
+    pub fn client(&self) -> Arc<ClientConfig> {
+        tls::client(self.roots(), None).expect("a client configuration")
+    }
+
     /// The server end of TLS with this leaf.
     pub fn acceptor(&self) -> TlsAcceptor {
-        let by_sni = tls::BySni::new(&[self.certificate()]).expect("there is a certificate");
-        tls::server(by_sni, tls::MinVersion::default(), None)
-            .expect("a server configuration")
-            .into()
+        self.server().into()
     }
 
     /// The client end of TLS that trusts this authority alone.
     pub fn connector(&self) -> TlsConnector {
-        tls::client(self.roots(), None)
-            .expect("a client configuration")
-            .into()
+        self.client().into()
     }
 
-    /// TLS between two connected streams: the client's end and the server's.
-    pub async fn handshake(&self, client: Stream, server: Stream) -> (Stream, Stream) {
-        let name = ServerName::try_from(self.names[0].clone()).expect("the first name is a name");
-        let (connector, acceptor) = (self.connector(), self.acceptor());
-        let connect = connector.connect(name, client);
-        let accept = acceptor.accept(server);
-        let (client, server) = tokio::try_join!(connect, accept).expect("the handshake succeeds");
-        let client = Stream::Tls(Box::new(client.into()));
-        (client, Stream::Tls(Box::new(server.into())))
+    /// TLS between a client and the gateway's stream to it.
+    pub async fn with_client(
+        &self,
+        client: TcpStream,
+        near: Stream,
+    ) -> (TlsStream<TcpStream>, Stream) {
+        let connect = self.connector().connect(self.name(), client);
+        let accept = tls_stream::accept(near, self.server());
+        let (client, near) = tokio::try_join!(connect, accept).expect("the handshake succeeds");
+        (client.into(), Stream::Tls(Box::new(near)))
+    }
+
+    /// TLS between the gateway's stream to a backend and the backend.
+    pub async fn with_backend(
+        &self,
+        near: Stream,
+        backend: TcpStream,
+    ) -> (Stream, TlsStream<TcpStream>) {
+        let connect = tls_stream::connect(near, self.client(), self.name());
+        let accept = self.acceptor().accept(backend);
+        let (near, backend) = tokio::try_join!(connect, accept).expect("the handshake succeeds");
+        (Stream::Tls(Box::new(near)), backend.into())
+    }
+
+    fn name(&self) -> ServerName<'static> {
+        ServerName::try_from(self.names[0].clone()).expect("the first name is a name")
     }
 }

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use throughway::net::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::PATIENCE;
 use super::certs::DevCert;
+use super::far::Far;
 
 /// The nonce of RFC 6455 §1.3 …
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -90,23 +90,23 @@ impl Answer {
 /// A connected client.
 #[derive(Debug)]
 pub struct Client {
-    pub stream: Stream,
+    pub stream: Far,
 }
 
 impl Client {
     /// In the clear.
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = Stream::Tcp(TcpStream::connect(address).await.unwrap());
+        let stream = Far::Left(TcpStream::connect(address).await.unwrap());
         Self { stream }
     }
 
     /// Over TLS, with the first name of `cert` as the name asked for.
     pub async fn connect_tls(address: SocketAddr, cert: &DevCert) -> Self {
         let name = cert.names[0].clone().try_into().unwrap();
-        let plain = Self::connect(address).await.stream;
-        let tls = cert.connector().connect(name, plain).await.unwrap();
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let tls = cert.connector().connect(name, tcp).await.unwrap();
         Self {
-            stream: Stream::Tls(Box::new(tls.into())),
+            stream: Far::Right(tls.into()),
         }
     }
 

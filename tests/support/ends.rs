@@ -4,9 +4,8 @@
 
 use std::net::SocketAddr;
 
-use throughway::net::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -14,6 +13,7 @@ use super::PATIENCE;
 use super::backend::good_101;
 use super::certs::{DevCert, dev_certificate};
 use super::client::{Client, handshake};
+use super::far::{Far, tcp};
 use super::gateway::gateway;
 use super::started::{Started, started};
 
@@ -40,8 +40,8 @@ pub struct Street {
 /// Both ends of a session.
 #[derive(Debug)]
 pub struct Ends {
-    pub client: Stream,
-    pub backend: Stream,
+    pub client: Far,
+    pub backend: Far,
 }
 
 /// A backend that hands out its connections.
@@ -70,13 +70,12 @@ impl Held {
     }
 
     /// The next connection, once it has been answered with its 101.
-    pub async fn next(&self) -> Stream {
+    pub async fn next(&self) -> Far {
         let (tcp, _) = self.listener.accept().await.unwrap();
         tcp.set_nodelay(true).unwrap();
-        let stream = Stream::Tcp(tcp);
         let mut stream = match &self.tls {
-            None => stream,
-            Some(tls) => Stream::Tls(Box::new(tls.accept(stream).await.unwrap().into())),
+            None => Far::Left(tcp),
+            Some(tls) => Far::Right(tls.accept(tcp).await.unwrap().into()),
         };
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -127,7 +126,7 @@ impl Street {
         Ends { client, backend }
     }
 
-    async fn client(&self) -> Stream {
+    async fn client(&self) -> Far {
         let mut client = match self.legs.0 {
             Carried::Plain => Client::connect(self.gateway.address).await,
             Carried::Tls => Client::connect_tls(self.gateway.address, &self.cert).await,
@@ -139,13 +138,13 @@ impl Street {
 }
 
 /// Sends all of `bytes`.
-pub async fn say(stream: &mut Stream, bytes: &[u8]) {
+pub async fn say(stream: &mut Far, bytes: &[u8]) {
     stream.write_all(bytes).await.unwrap();
     stream.flush().await.unwrap();
 }
 
 /// Exactly `n` bytes.
-pub async fn hear(stream: &mut Stream, n: usize) -> Vec<u8> {
+pub async fn hear(stream: &mut Far, n: usize) -> Vec<u8> {
     let mut bytes = vec![0; n];
     let read = timeout(PATIENCE, stream.read_exact(&mut bytes)).await;
     read.expect("bytes in time").expect("all of them");
@@ -153,7 +152,7 @@ pub async fn hear(stream: &mut Stream, n: usize) -> Vec<u8> {
 }
 
 /// Everything to the end of the connection, whether that is an orderly one or not.
-pub async fn last_words(stream: &mut Stream) -> Vec<u8> {
+pub async fn last_words(stream: &mut Far) -> Vec<u8> {
     let mut bytes = Vec::new();
     let end = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
     // A missing close_notify and a reset are ends, too: what counts here is what came before.
@@ -162,11 +161,6 @@ pub async fn last_words(stream: &mut Stream) -> Vec<u8> {
 }
 
 /// Ends the connection with RST.
-pub fn reset(stream: &Stream) {
+pub fn reset(stream: &Far) {
     tcp(stream).set_zero_linger().unwrap();
-}
-
-/// The socket at the bottom.
-pub fn tcp(stream: &Stream) -> &TcpStream {
-    stream.tcp().expect("the test's sockets are TCP")
 }

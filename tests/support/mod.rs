@@ -14,6 +14,7 @@ pub mod client;
 pub mod dialling;
 pub mod digest;
 pub mod ends;
+pub mod far;
 pub mod gateway;
 pub mod kerberos;
 pub mod noise;

@@ -6,13 +6,12 @@ use std::io;
 
 use rustls::{CertificateError, Error, InvalidMessage};
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::egress::params::TlsTo;
 use crate::egress::steps::{Detail, Secured, Steps};
 use crate::egress::stumble::{Cause, Step, Stumble, TlsFault, plain};
-use crate::net::Stream;
 use crate::net::verify::UnknownIssuer;
+use crate::net::{Stream, tls_stream};
 
 /// What a failed handshake is told with; the longest real issuer seen has some 200 characters.
 const TEXT_CHARS_MAX: usize = 300;
@@ -50,13 +49,13 @@ async fn handshake(
     if ahead > 0 {
         return Err(Cause::Tls(TlsFault::Ahead(ahead)));
     }
-    let connector = TlsConnector::from(to.config.clone());
-    match timeout_at(deadline, connector.connect(to.name.clone(), stream)).await {
+    let shaking = tls_stream::connect(stream, to.config.clone(), to.name.clone());
+    match timeout_at(deadline, shaking).await {
         Err(_) => Err(Cause::Timeout),
         Ok(Err(error)) => Err(Cause::Tls(fault(&error, between))),
         Ok(Ok(tls)) => {
             steps.learned(|| Detail::Secured(Secured::of(&tls)));
-            Ok(Stream::Tls(Box::new(TlsStream::Client(tls))))
+            Ok(Stream::Tls(Box::new(tls)))
         }
     }
 }

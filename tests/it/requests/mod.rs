@@ -13,6 +13,7 @@ use crate::support::backend::{backend, echo_backend};
 use crate::support::certs::{DevCert, dev_certificate};
 use crate::support::client::{Answer, Client, Handshake, ask, handshake, open};
 use crate::support::eventually;
+use crate::support::far::tcp;
 use crate::support::gateway::{Builder, Running, gateway};
 use crate::support::proxy::{proxy_that_refuses, say};
 use crate::support::script::{Act, Script};
@@ -77,9 +78,7 @@ async fn whole(mut client: Client, request: &[u8]) -> Answer {
 }
 
 async fn dribbled(mut client: Client, request: &[u8]) -> Answer {
-    if let Some(tcp) = client.stream.tcp() {
-        tcp.set_nodelay(true).unwrap();
-    }
+    tcp(&client.stream).set_nodelay(true).unwrap();
     for byte in request {
         // Refused before its end: the answer is there already.
         if client.stream.write_all(&[*byte]).await.is_err() {

@@ -8,19 +8,19 @@ use throughway::splice::{Limits, Outcome, Side, SpliceEnd, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{HELD_BYTES_MAX, pair, splice};
 use crate::support::certs::dev_certificate;
 use crate::support::eventually;
+use crate::support::far::{Far, tcp, tcp_mut};
 use crate::support::noise::Noise;
 use crate::support::sockets::{Counted, Stall, Way, tcp_pair};
 
 /// A running splice and both its far ends.
 pub(super) struct Session {
-    pub(super) client: Stream,
-    pub(super) backend: Stream,
+    pub(super) client: Far,
+    pub(super) backend: Far,
     pub(super) gateway: JoinHandle<Outcome>,
 }
 
@@ -36,16 +36,18 @@ pub(super) async fn session(tls: bool) -> Session {
 }
 
 /// The client and the gateway it connects to; the gateway and the backend it connects to.
-async fn connected(tls: bool) -> ((Stream, Stream), (Stream, Stream)) {
+async fn connected(tls: bool) -> ((Far, Stream), (Stream, Far)) {
     let (client, near_client) = tcp_pair().await;
     let (near_backend, backend) = tcp_pair().await;
-    let (mut client, mut near_client) = (Stream::Tcp(client), Stream::Tcp(near_client));
-    let (mut near_backend, mut backend) = (Stream::Tcp(near_backend), Stream::Tcp(backend));
-    if tls {
-        let cert = dev_certificate(&["gateway.test"]);
-        (client, near_client) = cert.handshake(client, near_client).await;
-        (near_backend, backend) = cert.handshake(near_backend, backend).await;
+    let (near_client, near_backend) = (Stream::Tcp(near_client), Stream::Tcp(near_backend));
+    if !tls {
+        let (client, backend) = (Far::Left(client), Far::Left(backend));
+        return ((client, near_client), (near_backend, backend));
     }
+    let cert = dev_certificate(&["gateway.test"]);
+    let (client, near_client) = cert.with_client(client, near_client).await;
+    let (near_backend, backend) = cert.with_backend(near_backend, backend).await;
+    let (client, backend) = (Far::Right(client), Far::Right(backend));
     ((client, near_client), (near_backend, backend))
 }
 
@@ -58,7 +60,7 @@ pub(super) async fn both_ways(session: Session, bytes: u64) -> Outcome {
     session.gateway.await.unwrap()
 }
 
-async fn far_end(stream: Stream, seed: usize, other_seed: usize, bytes: u64) {
+async fn far_end(stream: Far, seed: usize, other_seed: usize, bytes: u64) {
     let (mut source, mut sink) = tokio::io::split(stream);
     let send = async {
         Noise::seeded(seed).pour(&mut sink, bytes).await;
@@ -67,13 +69,6 @@ async fn far_end(stream: Stream, seed: usize, other_seed: usize, bytes: u64) {
     let mut other = Noise::seeded(other_seed);
     let ((), arrived) = tokio::join!(send, other.drain(&mut source));
     assert_eq!(arrived, (bytes, None));
-}
-
-fn tls(stream: &mut Stream) -> &mut TlsStream<Stream> {
-    match stream {
-        Stream::Tls(tls) => tls,
-        other => panic!("not TLS: {other:?}"),
-    }
 }
 
 #[tokio::test]
@@ -119,7 +114,7 @@ async fn tls_that_ends_without_close_notify_is_an_end_and_is_told() {
     client.write_all(b"all of it").await.unwrap();
     client.flush().await.unwrap();
     // The FIN of the TCP connection below, without TLS's word for it.
-    tls(&mut client).get_mut().0.shutdown().await.unwrap();
+    tcp_mut(&mut client).shutdown().await.unwrap();
     let mut all = String::new();
     backend.read_to_string(&mut all).await.unwrap();
     assert_eq!(all, "all of it");
@@ -160,9 +155,8 @@ async fn a_cut_session_says_close_notify_to_both_sides() {
 }
 
 /// Closes with a RST instead of a FIN.
-fn reset(stream: Stream) {
-    let tcp = stream.tcp().expect("over TCP");
-    let socket = socket2::SockRef::from(tcp);
+fn reset(stream: Far) {
+    let socket = socket2::SockRef::from(tcp(&stream));
     socket.set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
 }
