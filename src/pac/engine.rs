@@ -356,10 +356,15 @@ mod tests {
         assert_eq!(alerts[1].len(), TEXT_CHARS_MAX);
     }
 
-    /// Ends in a failure that says this, and soon.
+    /// Ends in a failure that says this, and soon. Whoever has to meet another limit than that on
+    /// time gets time enough to meet it on a busy machine.
     fn fails(script: &str, words: &str) {
+        let limit = match words {
+            "memory" | "stack" => Duration::from_secs(15),
+            _ => Duration::from_millis(500),
+        };
         let began = Instant::now();
-        let error = ask_within(Duration::from_millis(500), script).expect_err(script);
+        let error = ask_within(limit, script).expect_err(script);
         assert!(error.contains(words), "{script}: {error}");
         assert!(began.elapsed() < Duration::from_secs(20), "{script}");
     }
