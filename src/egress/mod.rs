@@ -16,6 +16,8 @@ mod hop;
 pub mod outlook;
 pub mod pac;
 pub mod params;
+mod reached;
+mod request;
 mod steps;
 mod stumble;
 
@@ -27,7 +29,7 @@ pub use auth::{
     Scheme,
 };
 pub use by_scheme::{ByScheme, Found};
-pub use dial::{Declined, Link, Reached, Request, dial};
+pub use dial::dial;
 pub use error::{DialError, Fault, Place};
 pub use outlook::{Outgoing, Outlook, Straight};
 pub use pac::Pac;
@@ -35,5 +37,7 @@ pub use params::{
     Backend, Credentials, Egress, Hop, HopTimeouts, Protocol, Resolve, Secret, Server,
     ServerAddress, Timeouts, TlsTo, Way,
 };
+pub use reached::{Declined, Link, Reached};
+pub use request::Request;
 pub use steps::{Detail, Fact, Secured, Steps};
 pub use stumble::{AnswerFault, AuthFault, Cause, ReplyFault, Step, TlsFault};

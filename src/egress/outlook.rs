@@ -6,10 +6,10 @@
 use http::HeaderMap;
 
 use super::alternatives::Alternatives;
-use super::dial::{self, Request};
 use super::error::{DialError, Failure, Place};
 use super::pac::Pac;
 use super::params::{Egress, Server, ServerAddress, Way};
+use super::request::{Request, outgoing};
 use crate::policy::no_proxy::{Bypass, NoProxy};
 use crate::wire::authority::Host;
 
@@ -97,7 +97,7 @@ impl Request {
             };
             DialError::new(Vec::new(), failure)
         };
-        let outgoing = dial::outgoing(server, self).map_err(unwritten)?;
+        let outgoing = outgoing(server, self).map_err(unwritten)?;
         Ok(Outgoing {
             target: outgoing.uri().to_string(),
             headers: outgoing.headers().clone(),

@@ -1,0 +1,51 @@
+//! What a dial comes back with: a stream that may carry a session, or the backend's other word.
+//!
+//! Knows nothing of how either was reached.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::net::Stream;
+
+/// A backend that answered.
+#[derive(Debug)]
+pub enum Reached {
+    /// With a 101 that holds.
+    Switched(Link),
+    /// With anything else.
+    Declined(Declined),
+}
+
+/// A stream whose backend has said its 101.
+#[derive(Debug)]
+pub struct Link {
+    /// To the backend.
+    pub stream: Stream,
+    /// What came glued to the 101: the backend's first bytes.
+    pub tail: Bytes,
+    /// Of the 101, as they came.
+    pub headers: HeaderMap,
+    /// The one that the backend chose.
+    pub subprotocol: Option<String>,
+    /// The server's URL.
+    pub server: String,
+    /// The egress's name, with that of the chain where it has several (`corp/proxy-b`), or `direct`.
+    pub egress: String,
+}
+
+/// A valid answer that is not a 101.
+#[derive(Debug)]
+pub struct Declined {
+    /// Its status.
+    pub status: StatusCode,
+    /// As they came: the framing they describe is already taken off the body.
+    pub headers: HeaderMap,
+    /// At most 64 KiB.
+    pub body: Bytes,
+    /// Whether there was more.
+    pub truncated: bool,
+    /// The server's URL.
+    pub server: String,
+    /// The egress's name, with that of the chain where it has several (`corp/proxy-b`), or `direct`.
+    pub egress: String,
+}
