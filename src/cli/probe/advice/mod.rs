@@ -4,9 +4,13 @@
 //! Knows no sockets and no order of steps: one failure in, one verdict out.
 
 mod answer;
+#[cfg(test)]
+mod check;
 mod open;
 mod proxy;
 mod step;
+mod switch;
+mod tls;
 
 use super::scene::Scene;
 use crate::egress::{DialError, Fault};

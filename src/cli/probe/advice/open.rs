@@ -66,7 +66,7 @@ pub(in crate::cli::probe) fn of_silence(silence: &Silence) -> Option<Verdict> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::step::tests::scene;
+    use super::super::check::scene;
     use super::*;
 
     #[test]

@@ -163,7 +163,7 @@ fn by_ticket(why: &NegotiateFault) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::step::tests::{check, hop};
+    use super::super::check::{check, hop};
     use super::*;
     use crate::egress::{Cause, Scheme, Step};
     use crate::wire::connect::reply::ReplyError;

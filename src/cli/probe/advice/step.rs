@@ -1,13 +1,13 @@
-//! Steps of the dial that failed: names, connections, TLS and the handshake.
+//! Steps of the dial that failed: names, connections and what ended early.
 //!
-//! What only a proxy can say is in `proxy`.
+//! What only a proxy can say is in `proxy`, what only TLS can in `tls`, and what is wrong with a 101
+//! in `switch`.
 
 use std::io;
 
 use super::{Exit, Told, Verdict, told};
 use crate::cli::probe::scene::Scene;
-use crate::egress::{AnswerFault, Cause, Place, Step, TlsFault};
-use crate::wire::ws::answer::AnswerError;
+use crate::egress::{Cause, Place, Step};
 
 /// What a step of the dial failed of.
 pub(in crate::cli::probe) fn of_step(
@@ -50,13 +50,13 @@ pub(in crate::cli::probe) fn of_step(
 
 /// Where it failed, and on the way to what.
 pub(super) struct At<'a> {
-    place: &'a Place,
-    step: &'a Step,
-    scene: &'a Scene,
+    pub(super) place: &'a Place,
+    pub(super) step: &'a Step,
+    pub(super) scene: &'a Scene,
 }
 
 impl At<'_> {
-    fn who(&self) -> &'static str {
+    pub(super) fn who(&self) -> &'static str {
         match self.place {
             Place::Hop { .. } => "the proxy",
             Place::Server => "the backend",
@@ -64,7 +64,7 @@ impl At<'_> {
     }
 
     /// Where its TLS is configured.
-    fn section(&self) -> &'static str {
+    pub(super) fn section(&self) -> &'static str {
         match self.place {
             Place::Hop { .. } => "the hop",
             Place::Server => "the backend",
@@ -170,106 +170,6 @@ impl At<'_> {
         told(Exit::Unreachable, cause, remedy)
     }
 
-    fn tls(&self, fault: &TlsFault) -> Told {
-        let (who, section) = (self.who(), self.section());
-        let (cause, remedy) = match fault {
-            TlsFault::Ahead(bytes) => (
-                format!(
-                    "{bytes} bytes came ahead of the TLS handshake, and nobody vouches for them"
-                ),
-                "look at what the proxy says after its 2xx: it does not open a clean tunnel"
-                    .to_owned(),
-            ),
-            TlsFault::InClear { .. } => (
-                format!("{who} does not speak TLS on this port"),
-                match self.place {
-                    Place::Hop { .. } => "write http:// for the proxy, or use its TLS port",
-                    Place::Server => "use ws://, or the backend's TLS port",
-                }
-                .to_owned(),
-            ),
-            TlsFault::UnknownIssuer {
-                issuer,
-                tunnelled: true,
-            } => (
-                format!(
-                    "intercepted by {issuer}, unless that is {who}'s own CA: no root known here \
-                     vouches for it"
-                ),
-                format!("if it is your company's, trust it: tls.ca of {section} in the file"),
-            ),
-            TlsFault::UnknownIssuer {
-                issuer,
-                tunnelled: false,
-            } => (
-                format!("{who}'s certificate is by {issuer}, for whom no root known here vouches"),
-                format!("if that CA is yours, trust it: tls.ca of {section} in the file"),
-            ),
-            TlsFault::WrongName(words) => (
-                format!("the certificate is another host's: {words}"),
-                format!("check the host, or set tls.server_name of {section} in the file"),
-            ),
-            TlsFault::OutOfDate(words) => (
-                format!("the certificate is out of date: {words}"),
-                format!("renew the certificate of {who}, or set this machine's clock"),
-            ),
-            TlsFault::Other(words) => (
-                format!("the TLS handshake failed: {words}"),
-                format!("check what {who} speaks on this port: TLS 1.2 or 1.3 is needed"),
-            ),
-        };
-        told(Exit::Unreachable, cause, remedy)
-    }
-
-    fn answer(&self, fault: &AnswerFault) -> Told {
-        match fault {
-            AnswerFault::Invalid(error) => self.invalid(*error),
-            AnswerFault::Unreadable(words) => told(
-                Exit::Unreachable,
-                format!("what answers is no HTTP server: {words}"),
-                "check host, port and scheme of the URL",
-            ),
-        }
-    }
-
-    fn invalid(&self, error: AnswerError) -> Told {
-        let (cause, remedy) = match error {
-            AnswerError::Upgrade => (
-                "the 101 came without its Upgrade header: something between removed it",
-                self.scene.unread(),
-            ),
-            AnswerError::Connection => (
-                "the 101 came without Connection: Upgrade: something between removed it",
-                self.scene.unread(),
-            ),
-            AnswerError::AcceptMissing | AnswerError::AcceptWrong | AnswerError::AcceptTwice => (
-                "the 101 answers another handshake than ours: Sec-WebSocket-Accept does not fit",
-                "look for a cache or a second gateway between, and at the backend itself",
-            ),
-            AnswerError::Version => (
-                "the 101 is not HTTP/1.1, the only version that has one",
-                "look at what stands before the backend",
-            ),
-            AnswerError::SubprotocolTwice => (
-                "the backend chose more than one subprotocol",
-                "correct the backend",
-            ),
-            AnswerError::SubprotocolNotOffered => (
-                "the backend chose a subprotocol that was not offered",
-                "offer it by --subprotocol, or correct the backend",
-            ),
-            AnswerError::ExtensionNotOffered => (
-                "the backend chose an extension that was not offered",
-                "correct the backend, or what stands before it",
-            ),
-            AnswerError::Body => (
-                "the 101 announces a body, and it has none",
-                "correct the backend, or what stands before it",
-            ),
-        };
-        told(Exit::Unreachable, cause, remedy)
-    }
-
     fn lost(&self, words: &str) -> Told {
         let who = self.who();
         let remedy = match self.step {
@@ -287,59 +187,12 @@ fn said(words: &str) -> &str {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::net::SocketAddr;
     use std::sync::Arc;
 
+    use super::super::check::{check, hop, scene};
     use super::*;
-    use crate::cli::probe::scene::Source;
-
-    pub(in crate::cli::probe::advice) fn scene(is_secure: bool, hops: &[&str]) -> Scene {
-        Scene {
-            url: "wss://chat.internal/x".to_owned(),
-            host: "chat.internal".to_owned(),
-            is_secure,
-            source: Source::Direct,
-            hops: hops.iter().map(ToString::to_string).collect(),
-            shows_password: false,
-        }
-    }
-
-    pub(in crate::cli::probe::advice) fn hop() -> Place {
-        Place::Hop {
-            number: 1,
-            of: 1,
-            name: "http proxy.corp:3128".to_owned(),
-        }
-    }
-
-    /// At the server on a straight way (`ws://`), or at the one hop before it (`wss://`).
-    pub(in crate::cli::probe::advice) fn check(
-        place: &Place,
-        step: Step,
-        cause: Cause,
-        expected: (&str, u8, &str, &str),
-    ) {
-        let scene = match place {
-            Place::Server => scene(false, &[]),
-            Place::Hop { .. } => scene(true, &["http proxy.corp:3128"]),
-        };
-        let verdict = of_step(place, &step, &cause, &scene);
-        let told = (
-            verdict.reason,
-            verdict.exit.code(),
-            verdict.cause.as_str(),
-            verdict.remedy.as_str(),
-        );
-        assert_eq!(told, expected, "{step}: {cause}");
-        assert!(super::super::REASONS.contains(&told.0), "{}", told.0);
-        for sentence in [told.2, told.3] {
-            assert!(
-                !sentence.ends_with('.') && !sentence.contains('\n'),
-                "{sentence}"
-            );
-        }
-    }
 
     fn connect() -> Step {
         Step::Connect("10.1.2.3:3128".to_owned())
@@ -443,105 +296,6 @@ pub(super) mod tests {
         let unix = Cause::Unix(Arc::new(io::Error::from(PermissionDenied)));
         let expected = ("tcp", 69, "this machine's own rules forbid it", direct);
         check(&Place::Server, connect(), unix, expected);
-    }
-
-    #[test]
-    fn tls_that_fails_says_whose_it_is() {
-        let check = |place: &Place, fault, cause: &str, remedy: &str| {
-            let expected = ("tls", 69, cause, remedy);
-            check(place, Step::Tls, Cause::Tls(fault), expected);
-        };
-        let issuer = || "O=Corp, CN=Inspector".to_owned();
-        check(
-            &Place::Server,
-            TlsFault::UnknownIssuer {
-                issuer: issuer(),
-                tunnelled: true,
-            },
-            "intercepted by O=Corp, CN=Inspector, unless that is the backend's own CA: no root \
-             known here vouches for it",
-            "if it is your company's, trust it: tls.ca of the backend in the file",
-        );
-        check(
-            &hop(),
-            TlsFault::UnknownIssuer {
-                issuer: issuer(),
-                tunnelled: false,
-            },
-            "the proxy's certificate is by O=Corp, CN=Inspector, for whom no root known here \
-             vouches",
-            "if that CA is yours, trust it: tls.ca of the hop in the file",
-        );
-        check(
-            &hop(),
-            TlsFault::InClear { tunnelled: false },
-            "the proxy does not speak TLS on this port",
-            "write http:// for the proxy, or use its TLS port",
-        );
-        check(
-            &Place::Server,
-            TlsFault::InClear { tunnelled: true },
-            "the backend does not speak TLS on this port",
-            "use ws://, or the backend's TLS port",
-        );
-        check(
-            &Place::Server,
-            TlsFault::WrongName("for b only".to_owned()),
-            "the certificate is another host's: for b only",
-            "check the host, or set tls.server_name of the backend in the file",
-        );
-        check(
-            &Place::Server,
-            TlsFault::OutOfDate("expired".to_owned()),
-            "the certificate is out of date: expired",
-            "renew the certificate of the backend, or set this machine's clock",
-        );
-        check(
-            &hop(),
-            TlsFault::Other("alert 40".to_owned()),
-            "the TLS handshake failed: alert 40",
-            "check what the proxy speaks on this port: TLS 1.2 or 1.3 is needed",
-        );
-        check(
-            &Place::Server,
-            TlsFault::Ahead(7),
-            "7 bytes came ahead of the TLS handshake, and nobody vouches for them",
-            "look at what the proxy says after its 2xx: it does not open a clean tunnel",
-        );
-    }
-
-    #[test]
-    fn a_101_that_does_not_hold_says_what_is_wrong_with_it() {
-        let check = |error, cause: &str, remedy: &str| {
-            let fault = Cause::Answer(AnswerFault::Invalid(error));
-            let expected = ("answer_invalid", 69, cause, remedy);
-            check(&Place::Server, Step::Upgrade, fault, expected);
-        };
-        let key = "the 101 answers another handshake than ours: Sec-WebSocket-Accept does not fit";
-        let between = "look for a cache or a second gateway between, and at the backend itself";
-        for error in [
-            AnswerError::AcceptMissing,
-            AnswerError::AcceptTwice,
-            AnswerError::AcceptWrong,
-        ] {
-            check(error, key, between);
-        }
-        let wss = "use wss://: nobody between can take a header out of what he cannot read";
-        check(
-            AnswerError::Upgrade,
-            "the 101 came without its Upgrade header: something between removed it",
-            wss,
-        );
-        check(
-            AnswerError::Connection,
-            "the 101 came without Connection: Upgrade: something between removed it",
-            wss,
-        );
-        check(
-            AnswerError::SubprotocolNotOffered,
-            "the backend chose a subprotocol that was not offered",
-            "offer it by --subprotocol, or correct the backend",
-        );
     }
 
     #[test]
