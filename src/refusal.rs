@@ -29,8 +29,8 @@ pub struct Refusal {
     pub reason: &'static str,
     /// One sentence for the client.
     pub sentence: &'static str,
-    /// A header that the status asks for.
-    pub extra: Option<(HeaderName, &'static str)>,
+    /// Headers that the status asks for.
+    pub extra: Vec<(HeaderName, &'static str)>,
 }
 
 impl Refusal {
@@ -39,15 +39,13 @@ impl Refusal {
             status,
             reason,
             sentence,
-            extra: None,
+            extra: Vec::new(),
         }
     }
 
-    fn with(self, name: HeaderName, value: &'static str) -> Self {
-        Self {
-            extra: Some((name, value)),
-            ..self
-        }
+    fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.extra.push((name, value));
+        self
     }
 
     /// The header fields of the answer.
@@ -58,7 +56,7 @@ impl Refusal {
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some((name, value)) = &self.extra {
+        for (name, value) in &self.extra {
             headers.insert(name, HeaderValue::from_static(value));
         }
         headers
@@ -211,6 +209,11 @@ pub fn of_unavailable(why: Unavailable) -> Refusal {
 
 /// No backend server said a valid 101.
 pub fn of_dial(error: &DialError) -> Refusal {
+    if error.is_for_a_shortage() {
+        let (reason, sentence) = (error.reason(), error.outside());
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason, sentence)
+            .with(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
     let status = match error.timed_out() {
         true => StatusCode::GATEWAY_TIMEOUT,
         false => StatusCode::BAD_GATEWAY,
@@ -274,7 +277,7 @@ fn proxy_status(step: &Step, cause: &Cause) -> &'static str {
                 error!("connection_terminated")
             }
         },
-        Cause::Ours(_) => error!("proxy_internal_error"),
+        Cause::Ours(_) | Cause::Shortage(_) => error!("proxy_internal_error"),
     }
 }
 
@@ -297,7 +300,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::egress::AuthFault;
+    use crate::egress::{AuthFault, Shortage};
 
     fn check(step: Step, cause: Cause, expected: &str) {
         let said = proxy_status(&step, &cause);
@@ -368,5 +371,7 @@ mod tests {
         let unreadable = Cause::Answer(AnswerFault::Unreadable(text()));
         check(Step::Upgrade, unreadable, "http_protocol_error");
         check(Step::Upgrade, Cause::Ours(text()), "proxy_internal_error");
+        let short = Cause::Shortage(Shortage::Descriptors);
+        check(connect(), short, "proxy_internal_error");
     }
 }

@@ -101,6 +101,8 @@ impl Finding {
             _ => stumble.cause.may_pass(),
         };
         match &stumble.cause {
+            // Nothing is said of the chain, and another may need less.
+            Cause::Shortage(_) => Self::NotJustNow,
             // What is said of the next hop is said of the chain, not of the server.
             _ if is_of_next && number < of => Self::Unreachable,
             _ if is_of_next => Self::NotJustNow,
@@ -223,7 +225,7 @@ impl Attempt<'_> {
             // Cut short by the end of the dial, most of which others had spent.
             Err((_, stumble))
                 if matches!(stumble.cause, Cause::Timeout) && budget.is_spent() && !has_time => {}
-            Err((_, stumble)) if matches!(stumble.cause, Cause::Ours(_)) => {}
+            Err((_, stumble)) if matches!(stumble.cause, Cause::Ours(_) | Cause::Shortage(_)) => {}
             Err((place, stumble)) => match Finding::of(place, stumble) {
                 Finding::Unreachable => self.failed(place, stumble),
                 Finding::NotJustNow | Finding::Final => self.answered(),
@@ -273,6 +275,7 @@ impl Drop for Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::egress::shortage::Shortage;
     use crate::egress::stumble::AuthFault;
     use crate::wire::socks5::Rep;
 
@@ -306,6 +309,7 @@ mod tests {
                 Final,
             );
             check(hop, Cause::Ours(String::new()), Final);
+            check(hop, Cause::Shortage(Shortage::Descriptors), NotJustNow);
             for status in [400, 403, 404, 405, 407, 500, 501, 505] {
                 check(hop, refused(status), Final);
             }

@@ -58,10 +58,14 @@ pub enum Place {
 impl Failure {
     fn fault(&self) -> Fault {
         match (&self.stumble.cause, &self.place) {
-            (Cause::Ours(_), _) => Fault::Ours,
+            (Cause::Ours(_) | Cause::Shortage(_), _) => Fault::Ours,
             (_, Place::Hop { number, .. }) => Fault::Hop(*number),
             (_, Place::Server) => Fault::Backend,
         }
+    }
+
+    fn is_for_a_shortage(&self) -> bool {
+        matches!(self.stumble.cause, Cause::Shortage(_))
     }
 
     /// Whether the next server may be tried. A request that cannot be built for one server cannot
@@ -120,26 +124,36 @@ impl DialError {
         self.failures.iter().any(may_pass) && asked.all(may_pass)
     }
 
-    fn last(&self) -> &Failure {
-        self.failures
-            .last()
+    /// The failure that says what became of all: the last, or one that was for our own lack, since
+    /// without that the dial might not have failed.
+    fn decisive(&self) -> &Failure {
+        let mut short = self.failures.iter().filter(|f| f.is_for_a_shortage());
+        let last = || self.failures.last();
+        short
+            .next()
+            .or_else(last)
             .expect("a dial error is made with its last failure")
     }
 
-    /// Whose fault the last failure was.
+    /// Whose fault it was.
     pub fn fault(&self) -> Fault {
-        self.last().fault()
+        self.decisive().fault()
     }
 
-    /// The step of the last failure in one stable word: `resolve`, `connect`, `tls`, `tunnel` or
+    /// Whether we ourselves lacked what a connection needs: later it may be there.
+    pub fn is_for_a_shortage(&self) -> bool {
+        self.decisive().is_for_a_shortage()
+    }
+
+    /// The step that failed in one stable word: `resolve`, `connect`, `tls`, `tunnel` or
     /// `upgrade`.
     pub fn step(&self) -> &'static str {
-        self.last().stumble.step.word()
+        self.decisive().stumble.step.word()
     }
 
-    /// The step of the last failure and why it failed, as values.
+    /// The step that failed and why, as values.
     pub fn failed(&self) -> (&Step, &Cause) {
-        let Stumble { step, cause, .. } = &self.last().stumble;
+        let Stumble { step, cause, .. } = &self.decisive().stumble;
         (step, cause)
     }
 
@@ -156,11 +170,14 @@ impl DialError {
 
     /// What may be told to the client: one sentence.
     pub fn outside(&self) -> &'static str {
-        match &self.last().stumble.cause {
+        match &self.decisive().stumble.cause {
             Cause::Timeout => "The backend did not answer in time.",
             Cause::Answer(_) => "The backend did not answer with a valid WebSocket handshake.",
             Cause::Lost(_) => "The backend closed the connection during the handshake.",
             Cause::Ours(_) => "The request could not be passed on.",
+            Cause::Shortage(_) => {
+                "This gateway cannot open another connection just now; try again in a moment."
+            }
             Cause::Pac(_)
             | Cause::Resolve(_)
             | Cause::Connect(_)
@@ -173,11 +190,10 @@ impl DialError {
         }
     }
 
-    /// The last failure in one stable word, for logs and metrics: `pac`, `dns`, `tcp`, `tls`,
-    /// `proxy_refused`, `proxy_auth`, `proxy_reply`, `answer_invalid`, `lost`, `timeout` or
-    /// `request`.
+    /// Why in one stable word, for logs and metrics: `pac`, `dns`, `tcp`, `tls`, `proxy_refused`,
+    /// `proxy_auth`, `proxy_reply`, `answer_invalid`, `lost`, `timeout`, `shortage` or `request`.
     pub fn reason(&self) -> &'static str {
-        self.last().stumble.cause.reason()
+        self.decisive().stumble.cause.reason()
     }
 }
 
@@ -229,6 +245,7 @@ impl std::error::Error for DialError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::egress::Shortage;
 
     fn at_server(server: &str, cause: Cause) -> Failure {
         let step = Step::Connect("10.0.0.11:9000".to_owned());
@@ -284,6 +301,17 @@ mod tests {
              CONNECT chat.internal:443: timed out"
         );
         assert!(error.timed_out());
+    }
+
+    #[test]
+    fn a_shortage_of_ours_decides_whatever_came_after_it() {
+        let short = at_server("ws://a", Cause::Shortage(Shortage::Descriptors));
+        let error = DialError::new(vec![short], at_server("ws://b", Cause::Timeout));
+        assert!(error.is_for_a_shortage() && !error.timed_out());
+        assert_eq!((error.fault(), error.reason()), (Fault::Ours, "shortage"));
+        let begin = "server ws://a: connect to 10.0.0.11:9000: this process has no file descriptor \
+                     left: raise the limit of open files (LimitNOFILE in a unit, ulimit -n); ";
+        assert!(error.to_string().starts_with(begin), "{error}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod pac;
 pub mod params;
 mod reached;
 mod request;
+mod shortage;
 mod steps;
 mod stumble;
 
@@ -39,5 +40,6 @@ pub use params::{
 };
 pub use reached::{Declined, Link, Reached};
 pub use request::Request;
+pub use shortage::Shortage;
 pub use steps::{Detail, Fact, Secured, Steps};
 pub use stumble::{AnswerFault, AuthFault, Cause, ReplyFault, Step, TlsFault};

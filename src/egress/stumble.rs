@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::auth::{Choice, NegotiateFault, NtlmFault, Scheme};
+use super::shortage::Shortage;
 use crate::wire::connect::reply::ReplyError;
 use crate::wire::connect::request::Unsendable;
 use crate::wire::digest::Unanswerable;
@@ -79,6 +80,8 @@ pub enum Cause {
     Answer(AnswerFault),
     /// The connection ended.
     Lost(String),
+    /// We ourselves had too little of something to open a connection.
+    Shortage(Shortage),
     /// We ourselves had nothing that could be sent.
     Ours(String),
 }
@@ -239,6 +242,7 @@ impl Cause {
             Self::Reply(_) => "proxy_reply",
             Self::Answer(_) => "answer_invalid",
             Self::Lost(_) => "lost",
+            Self::Shortage(_) => "shortage",
             Self::Ours(_) => "request",
         }
     }
@@ -340,6 +344,7 @@ impl fmt::Display for Cause {
             Self::SocksRefused(rep) => rep.fmt(f),
             Self::Connect(failures) => fmt_failures(failures, f),
             Self::Unix(error) => f.write_str(&io_words(error)),
+            Self::Shortage(lacking) => write!(f, "{lacking}: {}", lacking.remedy()),
             Self::Tls(fault) => fault.fmt(f),
             Self::Auth(fault) => fault.fmt(f),
             Self::Reply(fault) => fault.fmt(f),

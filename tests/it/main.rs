@@ -34,6 +34,7 @@ mod records;
 mod requests;
 mod secrets;
 mod sessions;
+mod shortage;
 mod splice;
 mod tls;
 mod tls_stream;

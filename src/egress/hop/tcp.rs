@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::egress::budget::Budget;
+use crate::egress::shortage::Shortage;
 use crate::egress::steps::{Detail, Steps};
 use crate::egress::stumble::{Cause, Step, Stumble, io_words};
 use crate::net::{Stream, sockopt};
@@ -34,6 +35,7 @@ pub(in crate::egress) struct Target<'a> {
     pub(in crate::egress) connect: Duration,
 }
 
+type Failures = Vec<(SocketAddr, Arc<io::Error>)>;
 type Attempt = Pin<Box<dyn Future<Output = (SocketAddr, io::Result<TcpStream>)> + Send>>;
 
 /// A TCP connection to `target`, with the options that every leg gets.
@@ -58,7 +60,10 @@ pub(in crate::egress) async fn connect_unix(
     let connecting = async {
         match timeout_at(deadline, UnixStream::connect(path)).await {
             Err(_) => Err(Cause::Timeout),
-            Ok(Err(error)) => Err(Cause::Unix(Arc::new(error))),
+            Ok(Err(error)) => Err(match Shortage::of(&error) {
+                Some(lacking) => Cause::Shortage(lacking),
+                None => Cause::Unix(Arc::new(error)),
+            }),
             Ok(Ok(unix)) => Ok(Stream::Unix(unix)),
         }
     };
@@ -90,7 +95,12 @@ async fn look_up(
 ) -> Result<Vec<SocketAddr>, Cause> {
     let found = match timeout_at(deadline, lookup_host((name, port))).await {
         Err(_) => return Err(Cause::Timeout),
-        Ok(Err(error)) => return Err(Cause::Resolve(io_words(&error))),
+        Ok(Err(error)) => {
+            return Err(match Shortage::of(&error) {
+                Some(lacking) => Cause::Shortage(lacking),
+                None => Cause::Resolve(io_words(&error)),
+            });
+        }
         Ok(Ok(found)) => found,
     };
     let addresses = in_turns(found.collect());
@@ -108,12 +118,36 @@ async fn first_of(
 ) -> Result<Stream, Cause> {
     match timeout_at(deadline, race(addresses)).await {
         Err(_) => Err(Cause::Timeout),
-        Ok(Err(failures)) => Err(Cause::Connect(failures)),
+        Ok(Err(failures)) => Err(match shortage(&failures) {
+            Some(lacking) => Cause::Shortage(lacking),
+            None => Cause::Connect(failures),
+        }),
         Ok(Ok((address, tcp))) => {
             steps.learned(|| Detail::Connected(address));
             Ok(Stream::Tcp(tcp))
         }
     }
+}
+
+// An address that could not be tried for our own sake might have answered, so one is enough.
+fn shortage(failures: &Failures) -> Option<Shortage> {
+    let mut lacking = failures.iter().filter_map(|(address, error)| {
+        let lacking = Shortage::of(error)?;
+        // EADDRNOTAVAIL has another reason, too: no address of this machine's is of that family.
+        let is_one = lacking != Shortage::Ports || has_source(*address);
+        is_one.then_some(lacking)
+    });
+    lacking.next()
+}
+
+// Whether this machine has an address to dial `to` from. Connecting a UDP socket chooses one and
+// sends nothing.
+fn has_source(to: SocketAddr) -> bool {
+    let any = match to {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    UdpSocket::bind((any, 0)).is_ok_and(|udp| udp.connect(to).is_ok())
 }
 
 // RFC 8305 §4: the families in turns, the resolver's first choice first, each family in the
@@ -136,9 +170,7 @@ fn in_turns(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 // The next address starts when the one before has failed or has had its 250 ms, and those before
 // go on: a dead address costs a quarter of a second, a slow one is not given up.
-async fn race(
-    addresses: Vec<SocketAddr>,
-) -> Result<(SocketAddr, TcpStream), Vec<(SocketAddr, Arc<io::Error>)>> {
+async fn race(addresses: Vec<SocketAddr>) -> Result<(SocketAddr, TcpStream), Failures> {
     let mut waiting = addresses.into_iter();
     let mut running: Vec<Attempt> = Vec::new();
     let mut failures = Vec::new();
@@ -187,6 +219,8 @@ async fn first_done(running: &mut Vec<Attempt>) -> (SocketAddr, io::Result<TcpSt
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     fn check(found: &[&str], expected: &[&str]) {
@@ -211,6 +245,26 @@ mod tests {
             &["1.1.1.1:1", "[::1]:1", "[::2]:1"],
             &["1.1.1.1:1", "[::1]:1", "[::2]:1"],
         );
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_told_from_what_is_wrong_on_the_way() {
+        let check = |failures: &[(&str, Errno)], expected| {
+            let failed = failures.iter().map(|(address, errno)| {
+                let error = Arc::new(io::Error::from(*errno));
+                (address.parse().expect("an address"), error)
+            });
+            assert_eq!(shortage(&failed.collect()), expected, "{failures:?}");
+        };
+        let near = "127.0.0.1:9";
+        check(&[(near, Errno::CONNREFUSED)], None);
+        check(
+            &[(near, Errno::CONNREFUSED), (near, Errno::MFILE)],
+            Some(Shortage::Descriptors),
+        );
+        check(&[(near, Errno::ADDRNOTAVAIL)], Some(Shortage::Ports));
+        // A link-local address without its link: nothing on this machine could reach it.
+        check(&[("[fe80::1]:9", Errno::ADDRNOTAVAIL)], None);
     }
 
     #[tokio::test]

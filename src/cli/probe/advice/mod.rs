@@ -21,7 +21,7 @@ pub(in crate::cli::probe) use step::of_step;
 
 /// Every word that a probe can end with, as docs/probe.md lists them.
 #[cfg(test)]
-pub(in crate::cli::probe) const REASONS: [&str; 18] = [
+pub(in crate::cli::probe) const REASONS: [&str; 19] = [
     "open",
     "idle_cut",
     "dns",
@@ -38,6 +38,7 @@ pub(in crate::cli::probe) const REASONS: [&str; 18] = [
     "backend_declined",
     "lost",
     "timeout",
+    "shortage",
     "frames_invalid",
     "request",
 ];
@@ -92,9 +93,9 @@ fn told(exit: Exit, cause: impl Into<String>, remedy: impl Into<String>) -> Told
 pub(in crate::cli::probe) fn of_dial(error: &DialError) -> Verdict {
     let reason = error.reason();
     let exit = match (error.fault(), reason) {
-        (Fault::Ours, _) => Exit::Usage,
         (_, "proxy_auth" | "proxy_refused") => Exit::Refused,
-        (_, "timeout") => Exit::TryAgain,
+        (_, "timeout" | "shortage") => Exit::TryAgain,
+        (Fault::Ours, _) => Exit::Usage,
         _ => Exit::Unreachable,
     };
     Verdict {

@@ -34,6 +34,7 @@ pub(in crate::cli::probe) fn of_step(
         Cause::Reply(fault) => at.reply(fault),
         Cause::Answer(fault) => at.answer(fault),
         Cause::Lost(words) => at.lost(words),
+        Cause::Shortage(lacking) => told(Exit::TryAgain, lacking.to_string(), lacking.remedy()),
         Cause::Ours(words) => told(
             Exit::Usage,
             format!("the request could not be made: {words}"),
@@ -193,6 +194,7 @@ mod tests {
 
     use super::super::check::{check, hop, scene};
     use super::*;
+    use crate::egress::Shortage;
 
     fn connect() -> Step {
         Step::Connect("10.1.2.3:3128".to_owned())
@@ -296,6 +298,29 @@ mod tests {
         let unix = Cause::Unix(Arc::new(io::Error::from(PermissionDenied)));
         let expected = ("tcp", 69, "this machine's own rules forbid it", direct);
         check(&Place::Server, connect(), unix, expected);
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_told_with_what_to_raise() {
+        let check = |lacking, cause: &str, remedy: &str| {
+            let expected = ("shortage", 75, cause, remedy);
+            check(&hop(), connect(), Cause::Shortage(lacking), expected);
+        };
+        check(
+            Shortage::Descriptors,
+            "this process has no file descriptor left",
+            "raise the limit of open files (LimitNOFILE in a unit, ulimit -n)",
+        );
+        check(
+            Shortage::SystemDescriptors,
+            "this machine has no file descriptor left",
+            "raise fs.file-max",
+        );
+        check(
+            Shortage::Ports,
+            "this machine has no local port left for that address",
+            "widen net.ipv4.ip_local_port_range",
+        );
     }
 
     #[test]
