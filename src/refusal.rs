@@ -243,6 +243,7 @@ fn proxy_status(step: &Step, cause: &Cause) -> &'static str {
         Cause::Connect(failures) => of_sockets(failures.iter().map(|(_, error)| error.kind())),
         Cause::Unix(error) => of_sockets([error.kind()].into_iter()),
         Cause::Tls(fault) => match fault {
+            TlsFault::Ended => error!("connection_terminated"),
             TlsFault::UnknownIssuer { .. } | TlsFault::WrongName(_) | TlsFault::OutOfDate(_) => {
                 error!("tls_certificate_error")
             }
@@ -254,7 +255,9 @@ fn proxy_status(step: &Step, cause: &Cause) -> &'static str {
         Cause::Auth(_) => error!("proxy_configuration_error"),
         Cause::Reply(fault) => match fault {
             // What listens there is another kind of proxy.
-            ReplyFault::NotSocks5 { .. } => error!("proxy_configuration_error"),
+            ReplyFault::NotSocks5 { .. } | ReplyFault::WrongKind { .. } => {
+                error!("proxy_configuration_error")
+            }
             ReplyFault::Ended(_) => error!("connection_terminated"),
             ReplyFault::Ahead(_)
             | ReplyFault::Unreadable { .. }

@@ -15,6 +15,7 @@ use crate::wire::connect::reply::ReplyError;
 use crate::wire::connect::request::Unsendable;
 use crate::wire::digest::Unanswerable;
 use crate::wire::socks5;
+use crate::wire::speaks::Speaks;
 use crate::wire::ws::answer::AnswerError;
 
 /// A step that failed.
@@ -96,6 +97,8 @@ pub enum TlsFault {
         /// Inside a proxy's tunnel.
         tunnelled: bool,
     },
+    /// The connection ended before the handshake did.
+    Ended,
     /// Nobody here knows the issuer.
     UnknownIssuer {
         /// As the last certificate names it.
@@ -184,6 +187,16 @@ pub enum ReplyFault {
         /// What is wrong with them.
         error: socks5::Malformed,
         /// The first of them.
+        begins: String,
+    },
+    /// Its bytes are another protocol's: the proxy, or the port, is of another kind than it was
+    /// taken for.
+    WrongKind {
+        /// What it was taken to speak.
+        asked: Speaks,
+        /// What it speaks.
+        speaks: Speaks,
+        /// The first of its bytes.
         begins: String,
     },
     /// The connection ended after so many bytes of it.
@@ -312,6 +325,14 @@ impl fmt::Display for Stumble {
         match &self.cause {
             Cause::Refused { reply, .. } => write!(f, "{} refused: {reply}", self.step),
             Cause::SocksRefused(rep) => write!(f, "{} refused: {rep}", self.step),
+            // It waits for a line, and the greeting has none.
+            Cause::Timeout if matches!(self.step, Step::Greeting) => {
+                write!(
+                    f,
+                    "{}: timed out; an HTTP proxy would be silent, too",
+                    self.step
+                )
+            }
             cause => write!(f, "{}: {cause}", self.step),
         }
     }
@@ -374,6 +395,7 @@ impl fmt::Display for TlsFault {
             Self::Ahead(n) => write!(f, "the proxy sent {n} bytes ahead of the TLS handshake"),
             Self::InClear { tunnelled: true } => f.write_str("answered in clear inside the tunnel"),
             Self::InClear { tunnelled: false } => f.write_str("answered in clear, not in TLS"),
+            Self::Ended => f.write_str("the connection ended in the middle of the handshake"),
             Self::UnknownIssuer { issuer, tunnelled } => {
                 write!(f, "unknown issuer: {issuer}")?;
                 match tunnelled {
@@ -441,6 +463,11 @@ impl fmt::Display for ReplyFault {
             Self::Ahead(n) => write!(f, "{n} bytes came ahead of our request"),
             Self::Unreadable { error, begins } => write!(f, "{error}: \"{begins}\""),
             Self::NotSocks5 { error, begins } => write!(f, "{error}: \"{begins}\""),
+            Self::WrongKind {
+                asked,
+                speaks,
+                begins,
+            } => write!(f, "it speaks {speaks}, not {asked}: \"{begins}\""),
             Self::Ended(0) => f.write_str("the proxy closed the connection without a reply"),
             Self::Ended(n) => {
                 write!(

@@ -13,5 +13,6 @@ pub mod origin;
 pub mod pac_message;
 pub mod pac_result;
 pub mod socks5;
+pub mod speaks;
 pub mod target;
 pub mod ws;

@@ -353,7 +353,7 @@ async fn a_proxy_that_says_no_is_told_from_one_that_cannot() {
     through("").await.assert_says(
         69,
         "the proxy closed the connection without a reply",
-        "check the proxy's scheme (http or https) and whether it lets this machine in",
+        "check the proxy's scheme (http, https or socks5h) and whether it lets this machine in",
     );
 }
 

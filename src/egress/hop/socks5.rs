@@ -21,7 +21,8 @@ use super::excerpt::{GARBAGE_BYTES_MAX, Masked};
 use super::tcp;
 use crate::net::Stream;
 use crate::wire::authority::Host;
-use crate::wire::socks5::{self, Answer, Login, Method, Offer, Read, Rep};
+use crate::wire::socks5::{self, Answer, Login, Malformed, Method, Offer, Read, Rep};
+use crate::wire::speaks::Speaks;
 
 /// Addresses of one name that are asked for, each on a connection of its own: two of each family.
 const ADDRESSES_MAX: usize = 4;
@@ -250,7 +251,15 @@ async fn hear<T>(
         }
         let value = read(&bytes).map_err(|error| {
             let begins = masked.excerpt(&bytes, GARBAGE_BYTES_MAX);
-            Cause::Reply(ReplyFault::NotSocks5 { error, begins })
+            let (asked, speaks) = (Speaks::Socks5, Speaks::by(&bytes));
+            Cause::Reply(match speaks.filter(|speaks| *speaks != asked) {
+                Some(speaks) if error == Malformed::NotSocks5 => ReplyFault::WrongKind {
+                    asked,
+                    speaks,
+                    begins,
+                },
+                _ => ReplyFault::NotSocks5 { error, begins },
+            })
         })?;
         if let Some((value, used)) = value {
             bytes.advance(used);

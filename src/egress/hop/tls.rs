@@ -77,8 +77,19 @@ fn fault(error: &io::Error, between: Between) -> TlsFault {
             }
         }
         Some(error) => certificate_fault(error),
+        None if is_end(error) => TlsFault::Ended,
         None => TlsFault::Other(crate::egress::stumble::io_words(error)),
     }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
 }
 
 fn certificate_fault(error: &Error) -> TlsFault {

@@ -7,6 +7,7 @@ mod auth;
 mod connect;
 mod digest;
 mod env;
+mod kinds;
 mod negotiate;
 mod ntlm;
 mod pac;

@@ -301,7 +301,7 @@ async fn fails(hop: fn(SocketAddr) -> Hop, script: Vec<Act>, expected: &str) {
 async fn what_is_no_socks_proxy_is_named_with_its_first_bytes() {
     let greeted = |reply: &[u8]| vec![Act::Read(GREETING.len()), bytes(reply)];
     let http = b"HTTP/1.1 400 Bad Request\r\n\r\n";
-    let expected = "not a SOCKS5 proxy: \"HTTP/1.1 400 Bad Request\\r\\n\\r\\n\"";
+    let expected = "it speaks HTTP, not SOCKS5: \"HTTP/1.1 400 Bad Request\\r\\n\\r\\n\"";
     fails(
         socks5h,
         greeted(http),
@@ -312,7 +312,8 @@ async fn what_is_no_socks_proxy_is_named_with_its_first_bytes() {
     let step = "CONNECT chat.internal:9000";
     fails(socks5h, connected, &format!("{step}: {expected}")).await;
     let socks4 = greeted(b"\0\x5b\0\0\0\0\0\0");
-    let expected = "SOCKS5 greeting: not a SOCKS5 proxy: \"\\x00[\\x00\\x00\\x00\\x00\\x00\\x00\"";
+    let expected =
+        "SOCKS5 greeting: it speaks SOCKS4, not SOCKS5: \"\\x00[\\x00\\x00\\x00\\x00\\x00\\x00\"";
     fails(socks5h, socks4, expected).await;
     let long = [b"\x1b".as_slice(), &[b'x'; 200]].concat();
     let expected = format!(
@@ -476,20 +477,20 @@ async fn a_step_that_gets_no_answer_costs_the_deadline_and_is_named() {
         (
             socks5h as fn(SocketAddr) -> Hop,
             vec![Act::Stall],
-            "SOCKS5 greeting",
+            "SOCKS5 greeting: timed out; an HTTP proxy would be silent, too",
         ),
-        (known_socks5h, told, "SOCKS5 authentication"),
+        (known_socks5h, told, "SOCKS5 authentication: timed out"),
         (
             socks5h,
             open_door(INSIDE, &GRANTED[..9], Act::Stall),
-            "CONNECT chat.internal:9000",
+            "CONNECT chat.internal:9000: timed out",
         ),
     ] {
         let proxy = proxy(script).await;
         let start = std::time::Instant::now();
         let backend = with_reply_in(vec![hop(proxy.address)], Duration::from_millis(200));
         let error = failed(&backend).await;
-        let expected = format!("hop 1 of 1 (socks5h {}): {step}: timed out", proxy.address);
+        let expected = format!("hop 1 of 1 (socks5h {}): {step}", proxy.address);
         assert_eq!(error.to_string(), expected);
         assert!(error.timed_out() && error.reason() == "timeout");
         assert!(start.elapsed() < Duration::from_secs(3));

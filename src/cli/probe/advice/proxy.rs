@@ -6,6 +6,7 @@ use super::step::At;
 use super::{Exit, Told, told};
 use crate::egress::{AuthFault, Choice, NegotiateFault, ReplyFault};
 use crate::wire::socks5::Rep;
+use crate::wire::speaks::Speaks;
 
 impl At<'_> {
     pub(super) fn refused(&self, status: u16) -> Told {
@@ -134,9 +135,10 @@ impl At<'_> {
                 format!("{error}: the reply begins with \"{begins}\""),
                 not_one,
             ),
+            ReplyFault::WrongKind { asked, speaks, .. } => of_another_kind(*asked, *speaks),
             ReplyFault::Ended(0) => (
                 "the proxy closed the connection without a reply".to_owned(),
-                "check the proxy's scheme (http or https) and whether it lets this machine in",
+                "check the proxy's scheme (http, https or socks5h) and whether it lets this machine in",
             ),
             ReplyFault::Ended(bytes) => (
                 format!("the proxy closed the connection {bytes} bytes into its reply"),
@@ -150,6 +152,20 @@ impl At<'_> {
         };
         told(Exit::Unreachable, cause, remedy)
     }
+}
+
+fn of_another_kind(asked: Speaks, speaks: Speaks) -> (String, &'static str) {
+    let remedy = match (asked, speaks) {
+        (Speaks::Http, Speaks::Tls) => "write https:// for the proxy, or use its port without TLS",
+        (_, Speaks::Tls) => {
+            "write https:// if it is an HTTP proxy; SOCKS5 inside TLS is not spoken here"
+        }
+        (_, Speaks::Http) => "write http:// for the proxy, or use its SOCKS5 port",
+        (_, Speaks::Socks5) => "write socks5h:// for the proxy, or use its HTTP port",
+        (_, Speaks::Socks4) => "SOCKS4 is not spoken here: ask whoever runs it for SOCKS5 or HTTP",
+    };
+    let cause = format!("what answers there speaks {speaks}, not {asked}");
+    (cause, remedy)
 }
 
 fn by_ticket(why: &NegotiateFault) -> &'static str {
@@ -321,6 +337,50 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_of_another_kind_is_told_as_what_it_is() {
+        let check = |asked, speaks, cause: &str, remedy: &str| {
+            let begins = String::new();
+            let fault = ReplyFault::WrongKind {
+                asked,
+                speaks,
+                begins,
+            };
+            let expected = ("proxy_reply", 69, cause, remedy);
+            check_tunnel("a:443", Cause::Reply(fault), expected);
+        };
+        check(
+            Speaks::Http,
+            Speaks::Tls,
+            "what answers there speaks TLS, not HTTP",
+            "write https:// for the proxy, or use its port without TLS",
+        );
+        check(
+            Speaks::Http,
+            Speaks::Socks5,
+            "what answers there speaks SOCKS5, not HTTP",
+            "write socks5h:// for the proxy, or use its HTTP port",
+        );
+        check(
+            Speaks::Http,
+            Speaks::Socks4,
+            "what answers there speaks SOCKS4, not HTTP",
+            "SOCKS4 is not spoken here: ask whoever runs it for SOCKS5 or HTTP",
+        );
+        check(
+            Speaks::Socks5,
+            Speaks::Http,
+            "what answers there speaks HTTP, not SOCKS5",
+            "write http:// for the proxy, or use its SOCKS5 port",
+        );
+        check(
+            Speaks::Socks5,
+            Speaks::Tls,
+            "what answers there speaks TLS, not SOCKS5",
+            "write https:// if it is an HTTP proxy; SOCKS5 inside TLS is not spoken here",
+        );
+    }
+
+    #[test]
     fn a_reply_that_is_none_says_why() {
         let check = |fault, cause: &str, remedy: &str| {
             check_tunnel(
@@ -346,7 +406,7 @@ mod tests {
         check(
             ReplyFault::Ended(0),
             "the proxy closed the connection without a reply",
-            "check the proxy's scheme (http or https) and whether it lets this machine in",
+            "check the proxy's scheme (http, https or socks5h) and whether it lets this machine in",
         );
         check(
             ReplyFault::Ended(12),

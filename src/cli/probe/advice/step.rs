@@ -113,12 +113,24 @@ impl At<'_> {
             ),
             Step::Tls => (
                 format!("{who} did not answer the TLS handshake in time"),
-                format!("check that {who} speaks TLS on this port"),
+                match self.place {
+                    Place::Hop { .. } => {
+                        "check that the proxy speaks TLS on this port; if it does not, write http:// \
+                         for it"
+                    }
+                    Place::Server => "check that the backend speaks TLS on this port",
+                }
+                .to_owned(),
             ),
-            Step::Greeting | Step::Login => (
+            Step::Greeting => (
                 "the proxy did not answer in SOCKS5 in time".to_owned(),
-                "check that it is a SOCKS5 proxy: an HTTP proxy waits for a line that never comes"
+                "it may be an HTTP proxy, which waits for a line that never comes: if so, write \
+                 http:// for it"
                     .to_owned(),
+            ),
+            Step::Login => (
+                "the proxy did not say in time whether user and password are good".to_owned(),
+                "look at the proxy's log: it may be waiting for whoever judges them".to_owned(),
             ),
             Step::Tunnel(target) => (
                 format!("the proxy did not answer CONNECT {target} in time"),
@@ -234,7 +246,20 @@ mod tests {
             &hop(),
             Step::Tls,
             "the proxy did not answer the TLS handshake in time",
-            "check that the proxy speaks TLS on this port",
+            "check that the proxy speaks TLS on this port; if it does not, write http:// for it",
+        );
+        check(
+            &hop(),
+            Step::Greeting,
+            "the proxy did not answer in SOCKS5 in time",
+            "it may be an HTTP proxy, which waits for a line that never comes: if so, write \
+             http:// for it",
+        );
+        check(
+            &hop(),
+            Step::Login,
+            "the proxy did not say in time whether user and password are good",
+            "look at the proxy's log: it may be waiting for whoever judges them",
         );
         check(
             &Place::Server,

@@ -25,6 +25,16 @@ impl At<'_> {
                 }
                 .to_owned(),
             ),
+            TlsFault::Ended => (
+                format!("{who} ended the connection in the middle of the TLS handshake"),
+                match self.place {
+                    Place::Hop { .. } => {
+                        "if it does not speak TLS on this port, write http:// or socks5h:// for it"
+                    }
+                    Place::Server => "if it does not speak TLS on this port, use ws://",
+                }
+                .to_owned(),
+            ),
             TlsFault::UnknownIssuer {
                 issuer,
                 tunnelled: true,
@@ -97,6 +107,18 @@ mod tests {
             TlsFault::InClear { tunnelled: false },
             "the proxy does not speak TLS on this port",
             "write http:// for the proxy, or use its TLS port",
+        );
+        check(
+            &hop(),
+            TlsFault::Ended,
+            "the proxy ended the connection in the middle of the TLS handshake",
+            "if it does not speak TLS on this port, write http:// or socks5h:// for it",
+        );
+        check(
+            &Place::Server,
+            TlsFault::Ended,
+            "the backend ended the connection in the middle of the TLS handshake",
+            "if it does not speak TLS on this port, use ws://",
         );
         check(
             &Place::Server,
