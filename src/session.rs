@@ -17,6 +17,7 @@ use crate::front::answer::{self, Body};
 use crate::front::{self, Page, ReceiveError};
 use crate::listen::{self, Accepted, Arrived, Place};
 use crate::net::Stream;
+use crate::observe::failures::DialFailures;
 use crate::observe::record;
 use crate::plan::Plan;
 use crate::policy::forward::{self, Facts, Seen};
@@ -68,11 +69,12 @@ enum Turn<'p> {
     Gone(String),
 }
 
-/// Serves one client to its end.
-pub async fn run(arrived: Arrived, plan: Arc<Plan>, signals: Signals) {
+/// Serves one client to its end. Attempts to reach a backend that fail are counted in `failures`.
+pub async fn run(arrived: Arrived, plan: Arc<Plan>, signals: Signals, failures: DialFailures) {
+    let steps = Steps::deaf().counting(failures);
     // The futures of the handshake are large; in their box they are gone before the splice begins.
     let opened = tokio::select! {
-        opened = Box::pin(open(arrived, &plan, &signals)) => opened,
+        opened = Box::pin(open(arrived, &plan, &signals, &steps)) => opened,
         () = signals.cut.cancelled() => None,
     };
     let Some(opened) = opened else { return };
@@ -88,7 +90,7 @@ pub async fn run(arrived: Arrived, plan: Arc<Plan>, signals: Signals) {
 }
 
 /// From the TCP connection to the client's 101; `None` when it ended otherwise, which is recorded.
-async fn open(arrived: Arrived, plan: &Plan, signals: &Signals) -> Option<Opened> {
+async fn open(arrived: Arrived, plan: &Plan, signals: &Signals, steps: &Steps) -> Option<Opened> {
     let mut request = record::Request {
         listener: arrived.listener.name.clone(),
         client: Some(arrived.address.ip()),
@@ -114,7 +116,7 @@ async fn open(arrived: Arrived, plan: &Plan, signals: &Signals) -> Option<Opened
     let negotiated = tokio::select! {
         // In this order: whoever left after it had said all it wanted still gets what is ready.
         biased;
-        negotiated = negotiate(offer.head, &seen, unavailable, plan, &mut request) => negotiated,
+        negotiated = negotiate(offer.head, &seen, unavailable, plan, steps, &mut request) => negotiated,
         () = front::gone(&client) => Err(Turn::Gone("it left while its backend was being reached".to_owned())),
     };
     match negotiated {
@@ -130,6 +132,7 @@ async fn negotiate<'p>(
     seen: &Seen,
     unavailable: Option<Unavailable>,
     plan: &'p Plan,
+    steps: &Steps,
     request: &mut record::Request,
 ) -> Result<Agreed, Turn<'p>> {
     if let Some(page) = plan.page.as_ref().filter(|_| Page::is_asked_for(&head)) {
@@ -149,7 +152,7 @@ async fn negotiate<'p>(
     request.route.clone_from(&route.name);
     request.backend.clone_from(&backend.name);
     let asked = ask(&opening, seen, &facts, route);
-    let dialled = egress::dial(backend, &asked, &Steps::deaf()).await;
+    let dialled = egress::dial(backend, &asked, steps).await;
     match dialled.map_err(|error| unreached(&error, plan))? {
         Reached::Declined(declined) => Err(Turn::Declined(Box::new(declined))),
         Reached::Switched(link) => Ok(Agreed {

@@ -91,12 +91,14 @@ async fn try_routes(
     let found = match by_pac(server, &backend.way, budget, steps).await {
         Ok(found) => found,
         Err(stumble) => {
-            failures.push(Failure {
+            let failure = Failure {
                 place: Place::Server,
                 server: server.url.clone(),
                 chain: None,
                 stumble,
-            });
+            };
+            steps.failed(&failure);
+            failures.push(failure);
             return Ok(None);
         }
     };
@@ -112,7 +114,8 @@ async fn try_routes(
         if let Routes::Among(_) = routes {
             steps.turn(|| route.name());
         }
-        match attempt(server, route, &backend.timeouts, request, budget, steps).await {
+        let tried = attempt(server, route, &backend.timeouts, request, budget, steps).await;
+        match tried.inspect_err(|failure| steps.failed(failure)) {
             Ok(reached) => return Ok(Some(reached)),
             Err(failure) if failure.ends_the_dial() || budget.is_spent() => return Err(failure),
             Err(failure) => {

@@ -6,7 +6,9 @@
 use std::fmt;
 
 use super::alternatives::Finding;
+use super::params::Hop;
 use super::stumble::{Cause, Step, Stumble};
+use crate::observe::failures::DialFailure;
 
 /// Nothing was reached.
 #[derive(Debug)]
@@ -55,7 +57,28 @@ pub enum Place {
     Server,
 }
 
+impl Place {
+    /// What stands there, in one word of a closed set: a proxy's scheme, or `server`.
+    pub fn word(&self) -> &'static str {
+        let Self::Hop { name, .. } = self else {
+            return "server";
+        };
+        let scheme = name.split(' ').next().unwrap_or_default();
+        let mut known = Hop::SCHEMES.into_iter();
+        known.find(|known| *known == scheme).unwrap_or("proxy")
+    }
+}
+
 impl Failure {
+    /// As it is counted.
+    pub(super) fn counted(&self) -> DialFailure {
+        DialFailure {
+            hop: self.place.word(),
+            step: self.stumble.step.word(),
+            reason: self.stumble.cause.reason(),
+        }
+    }
+
     fn fault(&self) -> Fault {
         match (&self.stumble.cause, &self.place) {
             (Cause::Ours(_) | Cause::Shortage(_), _) => Fault::Ours,
@@ -287,6 +310,28 @@ mod tests {
         );
         assert_eq!((error.fault(), error.step()), (Fault::Hop(1), "tunnel"));
         assert!(error.retry_safe() && !error.timed_out());
+    }
+
+    #[test]
+    fn a_failure_is_counted_by_the_scheme_of_its_proxy_or_at_the_server() {
+        let check = |failure: Failure, expected| {
+            let DialFailure { hop, step, reason } = failure.counted();
+            assert_eq!((hop, step, reason), expected);
+        };
+        check(
+            at_server("ws://a", Cause::Timeout),
+            ("server", "connect", "timeout"),
+        );
+        for scheme in Hop::SCHEMES {
+            let mut failure = at_hop("ws://a", Cause::Timeout);
+            let name = format!("{scheme} proxy.corp.example:3128");
+            failure.place = Place::Hop {
+                number: 1,
+                of: 2,
+                name,
+            };
+            check(failure, (scheme, "tunnel", "timeout"));
+        }
     }
 
     #[test]

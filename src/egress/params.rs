@@ -235,15 +235,24 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-impl fmt::Display for Hop {
-    /// As in `http proxy.corp.example:3128`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match (self.protocol, &self.tls) {
+impl Hop {
+    /// Each scheme that a hop can have.
+    pub const SCHEMES: [&'static str; 4] = ["http", "https", "socks5", "socks5h"];
+
+    /// Its scheme, one of [`Hop::SCHEMES`].
+    pub fn scheme(&self) -> &'static str {
+        match (self.protocol, &self.tls) {
             (Protocol::Http, None) => "http",
             (Protocol::Http, Some(_)) => "https",
             (Protocol::Socks5(Resolve::Here), _) => "socks5",
             (Protocol::Socks5(Resolve::There), _) => "socks5h",
-        };
-        write!(f, "{scheme} {}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for Hop {
+    /// As in `http proxy.corp.example:3128`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}:{}", self.scheme(), self.host, self.port)
     }
 }

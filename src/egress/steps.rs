@@ -12,9 +12,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use x509_parser::parse_x509_certificate;
 
-use super::error::Place;
+use super::error::{Failure, Place};
 use super::stumble::{Cause, Step, Stumble, plain};
-use crate::net::TlsStream;
+use crate::observe::failures::DialFailures;
 
 /// The longest real name of a certificate has some 200 characters.
 const NAME_CHARS_MAX: usize = 300;
@@ -81,12 +81,17 @@ pub struct Secured {
 #[derive(Debug, Clone)]
 pub struct Steps {
     listener: Option<(UnboundedSender<Fact>, Place)>,
+    /// Where attempts that failed are counted, listener or not.
+    failures: Option<DialFailures>,
 }
 
 impl Steps {
     /// Nobody listens.
     pub fn deaf() -> Self {
-        Self { listener: None }
+        Self {
+            listener: None,
+            failures: None,
+        }
     }
 
     /// Each fact goes to `listener` when it happens, for as long as there is one. Steps are the
@@ -94,6 +99,16 @@ impl Steps {
     pub fn to(listener: UnboundedSender<Fact>) -> Self {
         Self {
             listener: Some((listener, Place::Server)),
+            failures: None,
+        }
+    }
+
+    /// The same, and attempts that fail are counted.
+    #[must_use]
+    pub fn counting(self, failures: DialFailures) -> Self {
+        Self {
+            failures: Some(failures),
+            ..self
         }
     }
 
@@ -102,6 +117,7 @@ impl Steps {
         let to = |(listener, _): &(UnboundedSender<Fact>, Place)| (listener.clone(), place());
         Self {
             listener: self.listener.as_ref().map(to),
+            failures: self.failures.clone(),
         }
     }
 
@@ -150,6 +166,13 @@ impl Steps {
     /// Tells that all is tried again.
     pub(super) fn pause(&self, pause: Duration) {
         self.tell(|_| Fact::Pause(pause));
+    }
+
+    /// Counts an attempt that failed.
+    pub(super) fn failed(&self, failure: &Failure) {
+        if let Some(failures) = &self.failures {
+            failures.count(failure.counted());
+        }
     }
 
     // Whoever no longer listens has no need to know.

@@ -15,6 +15,7 @@ use super::signals::Stop;
 use super::spawn::Tasks;
 use crate::egress::{Found, Way};
 use crate::listen::{self, Admission, BindError};
+use crate::observe::failures::DialFailures;
 use crate::plan::Plan;
 use crate::session::{self, Signals};
 
@@ -29,6 +30,7 @@ pub struct Gateway {
     acceptors: Tasks,
     sessions: Tasks,
     signals: Signals,
+    failures: DialFailures,
 }
 
 /// Why a gateway could not run.
@@ -60,8 +62,10 @@ pub async fn run(plan: Plan, started: impl FnOnce(&Gateway)) -> Result<(), RunEr
     let hurry = async {
         stop.next().await;
     };
+    let failures = gateway.dial_failures();
     gateway.drain(hurry).await;
-    tracing::info!("ended");
+    let failed = failures.totals();
+    tracing::info!(dial_failures = failed.sum(), by = %failed, "ended");
     Ok(())
 }
 
@@ -83,6 +87,7 @@ pub fn start(plan: Plan) -> Result<Gateway, BindError> {
     announce_environment(&plan);
     let (acceptors, sessions) = (Tasks::default(), Tasks::default());
     let signals = Signals::default();
+    let failures = DialFailures::default();
     let admission = Admission::new(plan.limits.connections);
     let bound = listen::bind(&plan.listeners)?;
     let addresses = bound
@@ -93,7 +98,15 @@ pub fn start(plan: Plan) -> Result<Gateway, BindError> {
         let tls = bound.listener.tls.is_some();
         tracing::info!(listener = bound.listener.name, address = %bound.address, tls, "listening");
         let (plan, tasks, inside) = (plan.clone(), sessions.clone(), signals.clone());
-        let take = move |arrived| tasks.spawn(session::run(arrived, plan.clone(), inside.clone()));
+        let failures = failures.clone();
+        let take = move |arrived| {
+            tasks.spawn(session::run(
+                arrived,
+                plan.clone(),
+                inside.clone(),
+                failures.clone(),
+            ));
+        };
         acceptors.spawn(listen::serve(
             bound,
             admission.clone(),
@@ -107,6 +120,7 @@ pub fn start(plan: Plan) -> Result<Gateway, BindError> {
         acceptors,
         sessions,
         signals,
+        failures,
     })
 }
 
@@ -132,6 +146,12 @@ impl Gateway {
     /// Clients connected now, whatever they are doing.
     pub fn sessions(&self) -> usize {
         self.sessions.running()
+    }
+
+    /// The attempts to reach a backend that failed since the start, whether another succeeded in
+    /// their place or not. The handle outlives the gateway.
+    pub fn dial_failures(&self) -> DialFailures {
+        self.failures.clone()
     }
 
     /// Ends in order: no more accepts, running sessions until `drain.timeout` or until `hurry`,

@@ -2,5 +2,6 @@
 //!
 //! Knows none of the other rooms: whoever has something to tell brings it as plain values.
 
+pub mod failures;
 pub mod log;
 pub mod record;

@@ -17,6 +17,7 @@ mod config_docs;
 mod config_faults;
 mod config_pac;
 mod config_ways;
+mod counts;
 mod demo;
 mod egress;
 mod explain;
