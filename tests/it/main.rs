@@ -33,6 +33,7 @@ mod probe;
 mod proxied;
 mod records;
 mod requests;
+mod rules;
 mod secrets;
 mod sessions;
 mod shortage;

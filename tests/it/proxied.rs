@@ -17,35 +17,6 @@ const AUTH: &str = "auth = { scheme = \"basic\", user = \"Aladdin\", password = 
 const BASIC: &str = "Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==";
 
 #[tokio::test]
-async fn a_session_goes_through_the_tunnel_and_the_proxy_is_told_the_name() {
-    let backend = echo_backend().await;
-    let proxy = proxy_that_says(OK, backend.address).await;
-    let gateway = gateway()
-        .via(proxy.address)
-        .route("/*", "ws://chat.internal:9000/base")
-        .run();
-    for n in 0..2 {
-        let (mut client, _) = open(gateway.address, &handshake("/room?a=1")).await;
-        client.send(b"through").await;
-        assert_eq!(client.exactly(7).await, b"through");
-        // Each session has a connection of its own.
-        assert_eq!(proxy.connections(), n + 1);
-        let heard = proxy.heard(n);
-        let (connect, tunnel) = heard.split_once("\r\n\r\n").unwrap();
-        assert!(connect.starts_with("CONNECT chat.internal:9000 HTTP/1.1\r\n"));
-        assert!(
-            connect.contains("\r\nHost: chat.internal:9000"),
-            "{connect}"
-        );
-        assert!(
-            tunnel.starts_with("GET /base/room?a=1 HTTP/1.1\r\n"),
-            "{tunnel}"
-        );
-        assert!(!backend.heard(n).contains("CONNECT"));
-    }
-}
-
-#[tokio::test]
 async fn the_first_words_of_a_backend_behind_a_proxy_are_not_lost() {
     let greets = answer(|head| good_101(head, "", "first words"));
     let proxy = proxy(vec![Act::Head, say(OK), Act::Head, greets, Act::Echo]).await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use throughway::egress::{
-    Alternatives, Backend, Egress, Fault, Hop, HopTimeouts, Order, Server, Steps, Way, dial,
+    Alternatives, Backend, Egress, Hop, HopTimeouts, Order, Server, Steps, Way, dial,
 };
 use throughway::policy::health::Health;
 use throughway::policy::no_proxy::NoProxy;
@@ -33,11 +33,11 @@ fn chain(name: &str, hops: Vec<Hop>) -> Egress {
     }
 }
 
-fn to(name: &str, proxy: SocketAddr) -> Egress {
+pub(crate) fn to(name: &str, proxy: SocketAddr) -> Egress {
     chain(name, vec![hop(proxy)])
 }
 
-fn corp(chains: Vec<Egress>) -> Alternatives {
+pub(crate) fn corp(chains: Vec<Egress>) -> Alternatives {
     Alternatives {
         name: "corp".to_owned(),
         no_proxy: NoProxy::default(),
@@ -49,7 +49,7 @@ fn corp(chains: Vec<Egress>) -> Alternatives {
     }
 }
 
-fn by(alternatives: Alternatives) -> Backend {
+pub(crate) fn by(alternatives: Alternatives) -> Backend {
     by_to(vec![server_inside()], alternatives)
 }
 
@@ -65,14 +65,14 @@ async fn later(by: Duration) {
 }
 
 /// Opens tunnels to an echo.
-async fn good() -> (Script, Script) {
+pub(crate) async fn good() -> (Script, Script) {
     let far = echo_backend().await;
     let proxy = proxy_that_says(OK, far.address).await;
     (proxy, far)
 }
 
 /// The way that a session takes, and that it carries.
-async fn way(backend: &Backend) -> String {
+pub(crate) async fn way(backend: &Backend) -> String {
     let link = linked(backend).await;
     let way = link.egress.clone();
     assert_echoes(link).await;
@@ -212,27 +212,6 @@ async fn one_session_probes_while_the_others_go_on_without_it() {
     assert!(probe.await.unwrap_err().is_cancelled());
     for _ in 0..2 {
         assert_eq!(way(&backend).await, "corp/a");
-    }
-}
-
-#[tokio::test]
-async fn a_refusal_by_policy_goes_to_no_other_chain_and_puts_none_aside() {
-    for reply in [
-        "HTTP/1.1 403 Forbidden\r\n\r\n",
-        "HTTP/1.1 405 Not Allowed\r\n\r\n",
-        "HTTP/1.1 404 No\r\n\r\n",
-        "HTTP/1.1 500 Oops\r\n\r\n",
-        ASKS_AND_CLOSES,
-    ] {
-        let (a, (b, _far)) = (proxy_that_refuses(reply).await, good().await);
-        let backend = by(corp(vec![to("a", a.address), to("b", b.address)]));
-        for _ in 0..2 {
-            let error = failed(&backend).await;
-            assert_eq!(error.fault(), Fault::Hop(1));
-            let expected = format!("corp/a, hop 1 of 1 (http {}): ", a.address);
-            assert!(error.to_string().starts_with(&expected), "{error}");
-        }
-        assert_eq!((a.connections(), b.connections()), (2, 0), "{reply}");
     }
 }
 

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use throughway::config;
-use throughway::egress::{Backend, Fault};
+use throughway::egress::Backend;
 
 use crate::config::LEAST;
 use crate::support::backend::echo_backend;
-use crate::support::dialling::{TOKEN, assert_echoes, failed, linked};
-use crate::support::proxy::{ASKS_AND_CLOSES, OK, proxy_by_turns, proxy_that_says, say};
+use crate::support::dialling::{TOKEN, assert_echoes, linked};
+use crate::support::proxy::{ASKS_AND_CLOSES, OK, proxy_by_turns, say};
 use crate::support::script::Act;
 
 /// The backend of the least file with this server, by the environment.
-fn by_env(server: &str, env: &[(&str, &str)]) -> Backend {
+pub(crate) fn by_env(server: &str, env: &[(&str, &str)]) -> Backend {
     let text = LEAST.replace("ws://127.0.0.1:9000", server) + "egress = 'env'\n";
     let env = |name: &str| {
         let found = env.iter().find(|(n, _)| *n == name);
@@ -22,31 +22,6 @@ fn by_env(server: &str, env: &[(&str, &str)]) -> Backend {
     plan.unwrap_or_else(|faults| panic!("{faults}"))
         .backends
         .remove(0)
-}
-
-#[tokio::test]
-async fn a_ws_server_goes_by_http_proxy_and_a_wss_server_by_https_proxy() {
-    let far = echo_backend().await;
-    let (http, https) = (
-        proxy_that_says(OK, far.address).await,
-        crate::support::proxy::proxy_that_refuses("HTTP/1.1 403 No\r\n\r\n").await,
-    );
-    let (for_ws, for_wss) = (
-        format!("http://{}", http.address),
-        format!("http://{}", https.address),
-    );
-    let env = [
-        ("http_proxy", for_ws.as_str()),
-        ("https_proxy", for_wss.as_str()),
-    ];
-    let link = linked(&by_env("ws://chat.internal:9000", &env)).await;
-    assert_eq!(link.egress, "env");
-    assert_echoes(link).await;
-    assert_eq!((http.connections(), https.connections()), (1, 0));
-    let error = failed(&by_env("wss://chat.internal", &env)).await;
-    assert_eq!(error.fault(), Fault::Hop(1));
-    let head = "CONNECT chat.internal:443 HTTP/1.1\r\n";
-    assert!(https.heard(0).starts_with(head));
 }
 
 #[tokio::test]

@@ -1,17 +1,17 @@
-//! A dial against scripted proxies and backends: every rule of CONNECT, of 407, of SOCKS5 and of
-//! the 101.
+//! A dial against scripted proxies and backends: SOCKS5, the 101, the ways to a server, and what goes
+//! beyond the rules of CONNECT and 407, which are in `rules`.
 
-mod alternatives;
+pub(crate) mod alternatives;
 mod answer;
 mod auth;
 mod connect;
-mod digest;
-mod env;
+pub(crate) mod digest;
+pub(crate) mod env;
 mod kinds;
-mod negotiate;
-mod ntlm;
+pub(crate) mod negotiate;
+pub(crate) mod ntlm;
 mod pac;
-mod servers;
+pub(crate) mod servers;
 mod socks;
 mod socks_chains;
-mod tls;
+pub(crate) mod tls;

@@ -17,12 +17,13 @@ use crate::support::kerberos::{GO_ON, PROOF, Tickets};
 use crate::support::proxy::{OK, proxy, proxy_by_turns, say};
 use crate::support::script::{Act, Script};
 
-const ONLY: Choice = Choice::Only(Scheme::Negotiate);
-const ASKS: &str = "HTTP/1.1 407 Who\r\nProxy-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n";
+pub(crate) const ONLY: Choice = Choice::Only(Scheme::Negotiate);
+pub(crate) const ASKS: &str =
+    "HTTP/1.1 407 Who\r\nProxy-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n";
 const ASKS_BOTH: &str = "HTTP/1.1 407 Who\r\nProxy-Authenticate: Negotiate\r\n\
                          Proxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n";
 
-fn ticket_at(address: SocketAddr, tickets: &Arc<Tickets>) -> Hop {
+pub(crate) fn ticket_at(address: SocketAddr, tickets: &Arc<Tickets>) -> Hop {
     Hop {
         auth: tickets.auth(ONLY),
         ..hop_with(address, "", "")
@@ -36,18 +37,18 @@ fn auto_at(address: SocketAddr, tickets: &Arc<Tickets>) -> Hop {
     }
 }
 
-fn asks_with(token: &[u8]) -> Act {
+pub(crate) fn asks_with(token: &[u8]) -> Act {
     let token = format!("Negotiate {}\r\n", STANDARD.encode(token));
     say(&ASKS.replace("Negotiate\r\n", &token))
 }
 
-fn opens_with(header: &str, token: &[u8]) -> Act {
+pub(crate) fn opens_with(header: &str, token: &[u8]) -> Act {
     let line = format!("{header}: Negotiate {}\r\n\r\n", STANDARD.encode(token));
     say(&OK.replace("\r\n\r\n", &format!("\r\n{line}")))
 }
 
 /// The tokens that a proxy was told, one a CONNECT; `-` where it was told nothing.
-fn told(proxy: &Script) -> Vec<String> {
+pub(crate) fn told(proxy: &Script) -> Vec<String> {
     let heard = proxy.heard_in_all();
     let requests = heard.split("CONNECT ").skip(1);
     let begins = "Proxy-Authorization: Negotiate ";
@@ -87,65 +88,6 @@ async fn a_proxy_that_closes_gets_its_token_on_a_new_connection() {
     let way = by(vec![ticket_at(proxy.address, &tickets)]);
     assert_echoes(linked(&way).await).await;
     assert_eq!(told(&proxy), ["-", "token 1.1"]);
-}
-
-#[tokio::test]
-async fn the_service_is_the_proxys_host_unless_the_file_says_another() {
-    let backend = echo_backend().await;
-    for (spn, realm, expected) in [
-        (None, None, "HTTP/127.0.0.1"),
-        (None, Some("CORP.TEST"), "HTTP/127.0.0.1@CORP.TEST"),
-        (
-            Some("HTTP/p.corp.test"),
-            Some("CORP.TEST"),
-            "HTTP/p.corp.test",
-        ),
-    ] {
-        let tunnel = Act::Tunnel(backend.address);
-        let proxy = proxy(vec![Act::Head, say(ASKS), Act::Head, say(OK), tunnel]).await;
-        let tickets = Arc::new(Tickets::default());
-        let auth = tickets.auth_as(ONLY, spn, realm);
-        let hop = hop_with(proxy.address, "", "");
-        assert_echoes(linked(&by(vec![Hop { auth, ..hop }])).await).await;
-        assert_eq!(tickets.services(), [expected]);
-    }
-}
-
-#[tokio::test]
-async fn a_token_of_the_proxys_is_answered_on_the_same_connection() {
-    let backend = echo_backend().await;
-    let legs = vec![Act::Head, say(ASKS), Act::Head, asks_with(GO_ON)];
-    let opens = vec![Act::Head, say(OK), Act::Tunnel(backend.address)];
-    let proxy = proxy([legs, opens].concat()).await;
-    let tickets = Arc::new(Tickets::default());
-    let way = by(vec![ticket_at(proxy.address, &tickets)]);
-    assert_echoes(linked(&way).await).await;
-    assert_eq!(proxy.connections(), 1);
-    assert_eq!(told(&proxy), ["-", "token 1.1", "token 1.2"]);
-    assert_eq!(tickets.heard(), [GO_ON]);
-}
-
-#[tokio::test]
-async fn a_proxys_proof_is_checked_where_it_sends_one() {
-    for header in ["Proxy-Authenticate", "Proxy-Authentication-Info"] {
-        let backend = echo_backend().await;
-        let script = |proof| {
-            let asks = vec![Act::Head, say(ASKS), Act::Head];
-            let opens = vec![opens_with(header, proof), Act::Tunnel(backend.address)];
-            [asks, opens].concat()
-        };
-        let tickets = Arc::new(Tickets::default());
-        let right = proxy(script(PROOF)).await;
-        let way = by(vec![ticket_at(right.address, &tickets)]);
-        assert_echoes(linked(&way).await).await;
-        assert_eq!(tickets.heard(), [PROOF]);
-
-        let wrong = proxy(script(b"another's")).await;
-        let way = by(vec![ticket_at(wrong.address, &tickets)]);
-        let error = failed(&way).await.to_string();
-        let expected = ": its proof of who it is does not hold: the token was modified";
-        assert!(error.ends_with(expected), "{error}");
-    }
 }
 
 async fn check_failed(script: Vec<Act>, tickets: &Arc<Tickets>, expected: &str) -> Script {

@@ -19,18 +19,18 @@ use crate::support::script::{Act, Script};
 
 const ONLY: Choice = Choice::Only(Scheme::Ntlm);
 /// What a Type 1, 2 or 3 begins with in base64.
-const TYPES: [&str; 3] = ["TlRMTVNTUAAB", "TlRMTVNTUAAC", "TlRMTVNTUAAD"];
+pub(crate) const TYPES: [&str; 3] = ["TlRMTVNTUAAB", "TlRMTVNTUAAC", "TlRMTVNTUAAD"];
 
-fn verifier() -> Verifier {
+pub(crate) fn verifier() -> Verifier {
     Verifier::new(USER, PASSWORD)
 }
 
-fn ntlm_at(proxy: &Script) -> Hop {
+pub(crate) fn ntlm_at(proxy: &Script) -> Hop {
     hop_by(proxy.address, ONLY)
 }
 
 /// Asks, goes through the legs, and opens a tunnel to `backend`.
-fn passes(verifier: &Arc<Verifier>, backend: &Script) -> Vec<Act> {
+pub(crate) fn passes(verifier: &Arc<Verifier>, backend: &Script) -> Vec<Act> {
     let asks = vec![Act::Head, say(ASKS_NTLM)];
     let tunnel = vec![Act::Tunnel(backend.address)];
     [asks, verifier.legs(), tunnel].concat()
@@ -41,28 +41,8 @@ fn times(text: &str, what: &str) -> usize {
 }
 
 /// How often each type was told.
-fn told(proxy: &Script) -> [usize; 3] {
+pub(crate) fn told(proxy: &Script) -> [usize; 3] {
     TYPES.map(|begins| times(&proxy.heard_in_all(), begins))
-}
-
-#[tokio::test]
-async fn three_legs_on_one_connection_open_the_tunnel() {
-    let backend = echo_backend().await;
-    let verifier = Arc::new(verifier());
-    let proxy = proxy(passes(&verifier, &backend)).await;
-    assert_echoes(linked(&by(vec![ntlm_at(&proxy)])).await).await;
-    assert_eq!(verifier.verdicts(), [Ok(())]);
-    assert_eq!((proxy.connections(), told(&proxy)), (1, [1, 0, 1]));
-    let heard = proxy.heard(0);
-    assert_eq!(times(&heard, "Proxy-Connection: Keep-Alive\r\n"), 3);
-    assert!(
-        !heard
-            .split("\r\n\r\n")
-            .next()
-            .unwrap()
-            .contains("uthorization")
-    );
-    assert!(!backend.heard_in_all().contains("NTLM"));
 }
 
 #[tokio::test]
@@ -165,7 +145,7 @@ async fn a_407_that_closes_before_the_first_leg_costs_a_connection_and_nothing_e
 }
 
 /// The first connections break off in each of these ways, the one after them does not.
-fn breaks_off(verifier: &Arc<Verifier>) -> Vec<Vec<Act>> {
+pub(crate) fn breaks_off(verifier: &Arc<Verifier>) -> Vec<Vec<Act>> {
     let asks = vec![Act::Head, say(ASKS_NTLM)];
     let challenge = |rest| vec![Act::Head, verifier.challenges(rest)];
     vec![
@@ -185,34 +165,6 @@ fn breaks_off(verifier: &Arc<Verifier>) -> Vec<Vec<Act>> {
         ]
         .concat(),
     ]
-}
-
-#[tokio::test]
-async fn a_connection_lost_between_the_legs_is_begun_again_once() {
-    let backend = echo_backend().await;
-    let verifier = Arc::new(verifier());
-    for first in breaks_off(&verifier) {
-        let then = [verifier.legs(), vec![Act::Tunnel(backend.address)]].concat();
-        let proxy = proxy_by_turns(vec![first, then]).await;
-        assert_echoes(linked(&by(vec![ntlm_at(&proxy)])).await).await;
-        assert_eq!(proxy.connections(), 2);
-        assert!(proxy.heard(1).contains(TYPES[0]), "from Type 1");
-    }
-}
-
-#[tokio::test]
-async fn a_proxy_that_loses_each_connection_between_the_legs_is_told_of_it() {
-    let verifier = Arc::new(verifier());
-    for first in breaks_off(&verifier) {
-        let second = first[2..].to_vec();
-        let asks = vec![Act::Head, say(ASKS_NTLM), Act::Stall];
-        let proxy = proxy_by_turns(vec![first, second, asks]).await;
-        let error = failed(&by(vec![ntlm_at(&proxy)])).await;
-        let expected = ": asks for NTLM; the proxy closes mid-NTLM";
-        assert!(error.to_string().ends_with(expected), "{error}");
-        assert_eq!(proxy.connections(), 3);
-        assert!(!proxy.heard(2).contains("uthorization"));
-    }
 }
 
 #[tokio::test]

@@ -11,23 +11,23 @@ use crate::support::dialling::{
     assert_echoes, backend_by, direct, egress, failed, hop, linked, request, server, server_at,
     server_inside,
 };
-use crate::support::proxy::{OK, proxy_by_turns, proxy_that_refuses, say};
+use crate::support::proxy::{OK, proxy_that_refuses, say};
 use crate::support::script::Act;
 
 /// An address at which nothing listens.
-pub(super) async fn nobody() -> SocketAddr {
+pub(crate) async fn nobody() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
 
 /// An address whose SYNs vanish: a listener that accepts nobody and whose queue is full.
-struct Blackhole {
-    address: SocketAddr,
+pub(crate) struct Blackhole {
+    pub(crate) address: SocketAddr,
     _listener: socket2::Socket,
     _queued: Vec<TcpStream>,
 }
 
-async fn blackhole() -> Blackhole {
+pub(crate) async fn blackhole() -> Blackhole {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     socket.bind(&any.into()).unwrap();
@@ -229,34 +229,4 @@ async fn a_request_that_cannot_be_sent_dials_nobody() {
     assert!(error.retry_safe());
     assert!(!error.to_string().contains('\n'));
     assert_eq!(alive.connections(), 0);
-}
-
-#[tokio::test]
-async fn a_proxy_that_cannot_reach_the_server_just_now_is_asked_again_and_one_that_may_not_is_not()
-{
-    let far = echo_backend().await;
-    for (status, asked) in [(502, 2), (503, 2), (504, 2), (403, 1), (405, 1), (500, 1)] {
-        let refusal = format!("HTTP/1.1 {status} No\r\n\r\n");
-        let proxy = proxy_by_turns(vec![
-            vec![Act::Head, say(&refusal)],
-            vec![Act::Head, say(OK), Act::Tunnel(far.address)],
-        ])
-        .await;
-        let backend = backend_by(
-            vec![server_inside()],
-            Way::Through(egress(vec![hop(proxy.address)]).into()),
-        );
-        let reached = crate::support::dialling::attempt(&backend).await;
-        assert_eq!(reached.is_ok(), asked == 2, "{status}");
-        assert_eq!(proxy.connections(), asked, "{status}");
-    }
-}
-
-#[tokio::test]
-async fn a_proxy_in_trouble_is_asked_three_times_and_then_no_more() {
-    let proxy = proxy_that_refuses("HTTP/1.1 503 Busy\r\n\r\n").await;
-    let way = Way::Through(egress(vec![hop(proxy.address)]).into());
-    let error = failed(&backend_by(vec![server_inside()], way)).await;
-    assert_eq!(error.reason(), "proxy_refused");
-    assert_eq!(proxy.connections(), 3);
 }

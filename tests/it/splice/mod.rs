@@ -2,7 +2,7 @@
 
 mod bad_sockets;
 mod bulk;
-mod limits;
+pub(crate) mod limits;
 mod real;
 
 use bytes::Bytes;
