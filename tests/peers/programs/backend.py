@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import ssl
 import sys
 from contextlib import suppress
@@ -56,7 +57,7 @@ async def main() -> None:
         context.load_cert_chain(*files)
     async with serve(
         converse,
-        "127.0.0.1",
+        os.environ.get("ADDRESS", "127.0.0.1"),
         0,
         ssl=context,
         select_subprotocol=lambda _, offered: CHAT if CHAT in offered else None,

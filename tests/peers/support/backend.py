@@ -19,13 +19,15 @@ class Backend:
     closes at once; `ping` pings and sends the pong's payload as text; `unauthorized` answers 401.
     """
 
-    def __init__(self, kind: str, tls: Certificates | None = None) -> None:
+    def __init__(
+        self, kind: str, tls: Certificates | None = None, address: str = "127.0.0.1"
+    ) -> None:
         program, script = {
             "python": (sys.executable, PROGRAMS / "backend.py"),
             "node": ("node", PROGRAMS / "backend.cjs"),
         }[kind]
         files = [tls.cert, tls.key] if tls else []
-        self._process = Process([program, script, *files])
+        self._process = Process([program, script, *files], {"ADDRESS": address})
         self.port: int = self.wait_event("listening")["port"]
 
     def wait_event(self, event: str) -> dict[str, Any]:

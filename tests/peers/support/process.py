@@ -32,10 +32,10 @@ def free_port() -> int:
         return port
 
 
-def accepts(port: int) -> bool:
-    """Whether somebody accepts TCP connections on this port of the loopback."""
+def accepts(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether somebody accepts TCP connections on this port."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection((address, port), timeout=1).close()
     except OSError:
         return False
     return True
@@ -108,12 +108,12 @@ class Process:
         self.stdout = Lines(self._child.stdout)
         self.stderr = Lines(self._child.stderr)
 
-    def wait_for_port(self, port: int) -> None:
+    def wait_for_port(self, port: int, address: str = "127.0.0.1") -> None:
         """Returns once the port is open; fails at once when the program has ended."""
 
         def open_or_dead() -> bool:
             assert self.running(), f"{self._name} ended:\n" + "\n".join(self.stderr.join())
-            return accepts(port)
+            return accepts(port, address)
 
         eventually(f"{self._name} accepts on port {port}", open_or_dead)
 

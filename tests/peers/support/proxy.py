@@ -106,11 +106,14 @@ class Proxy:
         folder: Path,
         certificates: Certificates,
         env: Mapping[str, str] | None = None,
+        address: str = "127.0.0.1",
+        hosts: str = HOSTS,
     ) -> None:
         self.kind = kind
+        self.address = address
         self._env = env
         self.port = free_port()
-        (folder / "hosts").write_text(HOSTS)
+        (folder / "hosts").write_text(hosts)
         self._log = folder / "access.log"
         program = {
             "squid": self._squid,
@@ -129,16 +132,16 @@ class Proxy:
     def start(self) -> None:
         """Runs it, at the start or again after a stop, on the port it has had from the start."""
         self._process = self._run()
-        self._process.wait_for_port(self.port)
+        self._process.wait_for_port(self.port, self.address)
 
     def stop(self) -> None:
         self._process.kill()
 
     def _squid(self, folder: Path, certificates: Certificates) -> Process:
-        listen = f"http_port 127.0.0.1:{self.port}"
+        listen = f"http_port {self.address}:{self.port}"
         if self.kind.tls:
             files = f"tls-cert={certificates.cert} tls-key={certificates.key}"
-            listen = f"https_port 127.0.0.1:{self.port} {files}"
+            listen = f"https_port {self.address}:{self.port} {files}"
         (folder / "basic").write_text(f"{USER}:{_hash(PASSWORD)}\n")
         (folder / "digest").write_text(f"{USER}:{PASSWORD}\n")
         schemes = "\n".join(SQUID_SCHEMES[name] for name in self.kind.schemes)
@@ -174,7 +177,7 @@ http_access allow all
         config.write_text(
             f"""
 Port {self.port}
-Listen 127.0.0.1
+Listen {self.address}
 Timeout 600
 LogFile "{self._log}"
 LogLevel Connect

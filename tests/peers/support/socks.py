@@ -36,12 +36,22 @@ KINDS = {
 class SocksProxy:
     """A running SOCKS proxy and what it says of its connections."""
 
-    def __init__(self, kind: Kind, folder: Path) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        folder: Path,
+        address: str = "127.0.0.1",
+        outward: str = "127.0.0.1",
+        hosts: str = HOSTS,
+    ) -> None:
+        """It listens at one address of its machine and connects from another."""
         self.kind = kind
+        self.address = address
+        self._outward = outward
         self.port = free_port()
-        (folder / "hosts").write_text(HOSTS)
+        (folder / "hosts").write_text(hosts)
         self._process = {"dante": self._dante, "microsocks": self._microsocks}[kind.program](folder)
-        self._process.wait_for_port(self.port)
+        self._process.wait_for_port(self.port, address)
 
     def hop(self, scheme: str, password: str = PASSWORD) -> str:
         """The configuration of a hop to it."""
@@ -70,8 +80,8 @@ class SocksProxy:
         config.write_text(
             f"""
 logoutput: stderr
-internal: 127.0.0.1 port = {self.port}
-external: 127.0.0.1
+internal: {self.address} port = {self.port}
+external: {self._outward}
 clientmethod: none
 socksmethod: {"username" if self.kind.auth else "none"}
 client pass {{
@@ -92,7 +102,7 @@ socks pass {{
 
     def _microsocks(self, folder: Path) -> Process:
         auth = ["-u", USER, "-P", PASSWORD] if self.kind.auth else []
-        words = ["microsocks", "-i", "127.0.0.1", "-p", str(self.port), *auth]
+        words = ["microsocks", "-i", self.address, "-p", str(self.port), *auth]
         return Process(words, names_from(folder / "hosts"))
 
 
