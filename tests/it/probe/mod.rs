@@ -1,6 +1,9 @@
 //! `throughway probe` as a process, against backends and proxies that do what they should, and
 //! what they should not. Its sentences are checked word for word.
 
+mod answers;
+mod failures;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,13 +11,12 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::backend::{answer, backend, good_101};
+use crate::support::backend::{answer, backend};
 use crate::support::certs::{DevCert, dev_certificate};
 use crate::support::dialling::{PASSWORD, TOKEN};
 use crate::support::process::throughway;
 use crate::support::proxy::{
-    ASKS_AND_CLOSES, ASKS_AND_STAYS, OK, proxy, proxy_by_turns, proxy_that_refuses,
-    proxy_that_says, say,
+    ASKS_AND_CLOSES, ASKS_AND_STAYS, OK, proxy_by_turns, proxy_that_refuses, proxy_that_says, say,
 };
 use crate::support::script::{Act, Script};
 use crate::support::websocket::{End, websocket};
@@ -309,268 +311,6 @@ async fn what_is_typed_wrong_dials_nobody() {
     let file = file.to_str().unwrap();
     let words = ["ws://a.test", "-c", file, "--egress", "corp"];
     check(&words, 78, "egress = \"corp\"  # --egress").await;
-}
-
-// --- what a proxy does --------------------------------------------------------------------------
-
-async fn through(reply: &str) -> Probed {
-    let proxy = proxy_that_refuses(reply).await;
-    probe(&[
-        "ws://chat.internal:9000",
-        "--proxy",
-        &known_url(proxy.address),
-    ])
-    .await
-}
-
-#[tokio::test]
-async fn a_proxy_that_says_no_is_told_from_one_that_cannot() {
-    through("HTTP/1.1 403 Forbidden\r\n\r\n").await.assert_says(
-        77,
-        "the proxy's policy refuses chat.internal:9000 (403)",
-        "ask whoever runs the proxy to allow chat.internal:9000; many proxies open port 443 only",
-    );
-    through("HTTP/1.1 405 Not Allowed\r\n\r\n")
-        .await
-        .assert_says(
-            77,
-            "the proxy does not do CONNECT to chat.internal:9000 (405)",
-            "ask whoever runs the proxy to allow CONNECT to chat.internal:9000; many proxies open \
-         port 443 only",
-        );
-    through("HTTP/1.1 302 Found\r\nLocation: http://login/\r\n\r\n")
-        .await
-        .assert_says(
-            77,
-            "the proxy sends to a page instead of opening a tunnel (302)",
-            "log in where it sends a browser to, or ask for a rule without a login",
-        );
-    through("SSH-2.0-OpenSSH_9.2\r\n").await.assert_says(
-        69,
-        "not an HTTP proxy: the reply begins with \"SSH-2.0-OpenSSH_9.2\\r\\n\"",
-        "check that host, port and scheme are the proxy's",
-    );
-    through("").await.assert_says(
-        69,
-        "the proxy closed the connection without a reply",
-        "check the proxy's scheme (http, https or socks5h) and whether it lets this machine in",
-    );
-}
-
-#[tokio::test]
-async fn a_proxy_that_cannot_reach_the_backend_just_now_is_asked_again_and_then_it_is_75() {
-    let probed = through("HTTP/1.1 503 Service Unavailable\r\n\r\n").await;
-    assert_eq!(probed.code, 75);
-    for pause in ["  · once more in 250 ms\n", "  · once more in 1.0 s\n"] {
-        assert!(probed.out.contains(pause), "{}", probed.out);
-    }
-    let cause = "      the proxy could not reach chat.internal:9000 (503)\n";
-    assert_eq!(probed.out.matches(cause).count(), 3, "{}", probed.out);
-}
-
-#[tokio::test]
-async fn a_proxy_that_wants_other_credentials_says_which() {
-    let asks = "HTTP/1.1 407 Who\r\nProxy-Authenticate: Bearer\r\nProxy-Authenticate: Hawk\r\n\
-                Content-Length: 0\r\n\r\n";
-    let probed = through(asks).await;
-    probed.assert_says(
-        77,
-        "the proxy asks for Bearer, Hawk; credentials are configured for auto (digest, ntlm or basic)",
-        "none that it asks for is spoken here: ask whoever runs it for one that is",
-    );
-    assert!(
-        probed
-            .err
-            .starts_with("error: proxy_auth: hop 1 of 1 (http 127.0.0.1:")
-    );
-    let asking = proxy_that_refuses(asks).await;
-    let unknown = proxy_url(asking.address);
-    probe(&["ws://chat.internal:9000", "--proxy", &unknown])
-        .await
-        .assert_says(
-            77,
-            "the proxy asks for Bearer, Hawk; no credentials are configured",
-            "set auth of the hop in the file and use --egress",
-        );
-    let script = vec![
-        Act::Head,
-        say(ASKS_AND_STAYS),
-        Act::Head,
-        say(ASKS_AND_CLOSES),
-    ];
-    let proxy = proxy_by_turns(vec![script]).await;
-    probe(&[
-        "ws://chat.internal:9000",
-        "--proxy",
-        &known_url(proxy.address),
-    ])
-    .await
-    .assert_says(
-        77,
-        "the proxy says no: credentials rejected by basic; asks for Basic",
-        "check user and password of the hop before trying again: proxies lock accounts",
-    );
-}
-
-#[tokio::test]
-async fn a_dead_proxy_is_69_and_a_silent_one_75() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let gone_at = gone.local_addr().unwrap();
-    drop(gone);
-    let probed = probe(&["ws://chat.internal:9000", "--proxy", &proxy_url(gone_at)]).await;
-    probed.assert_says(
-        69,
-        "nobody listens there: connection refused",
-        "check host and port of the proxy, and that it runs",
-    );
-    let silent = proxy(vec![Act::Stall]).await;
-    let (_dir, file) = file(&format!(
-        "[backend.feed]\nservers = [{{ url = \"ws://a.test\" }}]\n\
-         [egress.corp]\ntimeouts = {{ reply = \"200ms\" }}\n\
-         [[egress.corp.hop]]\nurl = \"http://{}\"\n",
-        silent.address
-    ));
-    let file = file.to_str().unwrap();
-    let words = ["ws://chat.internal:9000", "-c", file, "--egress", "corp"];
-    probe(&words).await.assert_says(
-        75,
-        "the proxy did not answer CONNECT chat.internal:9000 in time",
-        "it may be waiting for a backend that does not answer it: check name and port, or raise \
-         timeouts.reply of the egress",
-    );
-}
-
-#[tokio::test]
-async fn a_proxy_that_inspects_tls_is_named_by_its_issuer() {
-    let theirs = certificate();
-    let far = websocket(Some(theirs.acceptor()), End::Never).await;
-    let proxy = proxy_that_says(OK, far).await;
-    let known = another_authority();
-    let known = [("SSL_CERT_FILE", known.path())];
-    let words = ["wss://chat.internal", "--proxy", &proxy_url(proxy.address)];
-    let probed = probe_with(&words, &known).await;
-    probed.assert_says(
-        69,
-        "intercepted by CN=throughway test authority, unless that is the backend's own CA: no \
-         root known here vouches for it",
-        "if it is your company's, trust it: tls.ca of the backend in the file",
-    );
-    assert!(
-        probed
-            .err
-            .contains("error: tls: server wss://chat.internal")
-    );
-    let url = format!("wss://{far}");
-    probe_with(&[&url], &known).await.assert_says(
-        69,
-        "the backend's certificate is by CN=throughway test authority, for whom no root known \
-         here vouches",
-        "if that CA is yours, trust it: tls.ca of the backend in the file",
-    );
-}
-
-// --- what the backend, or somebody before it, answers -------------------------------------------
-
-const USE_WSS: &str = "use wss://: nobody between can take a header out of what he cannot read";
-
-#[tokio::test]
-async fn an_upgrade_header_that_did_not_arrive_is_said_to_be_removed() {
-    let url = answers("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n").await;
-    probe(&[&url]).await.assert_says(
-        69,
-        "the Upgrade header did not arrive: something between removed it",
-        USE_WSS,
-    );
-    let url = answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
-    probe(&[&url]).await.assert_says(
-        69,
-        "the Upgrade header did not arrive: something between removed it, or this path is no \
-         WebSocket's (200 OK)",
-        USE_WSS,
-    );
-    let stripped = |line: &'static str| {
-        let good = answer(move |head| good_101(head, "", "").replace(line, ""));
-        backend(vec![Act::Head, good])
-    };
-    let bare = stripped("Upgrade: websocket\r\n").await;
-    probe(&[&format!("ws://{}", bare.address)])
-        .await
-        .assert_says(
-            69,
-            "the 101 came without its Upgrade header: something between removed it",
-            USE_WSS,
-        );
-    let bare = stripped("Connection: Upgrade\r\n").await;
-    probe(&[&format!("ws://{}", bare.address)])
-        .await
-        .assert_says(
-            69,
-            "the 101 came without Connection: Upgrade: something between removed it",
-            USE_WSS,
-        );
-}
-
-#[tokio::test]
-async fn each_answer_has_its_cause_and_its_exit_code() {
-    let check = async |status: &str, code: i32, cause: &str, remedy: &str| {
-        let url = answers(&format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")).await;
-        probe(&[&url]).await.assert_says(code, cause, remedy);
-    };
-    check(
-        "401 Unauthorized",
-        77,
-        "the backend asks for credentials",
-        "a probe has none to send: the way is open, and a client with its token gets through",
-    )
-    .await;
-    check(
-        "403 Forbidden",
-        77,
-        "the backend refuses, as many do without an Origin",
-        "give the page's origin by --origin",
-    )
-    .await;
-    check(
-        "404 Not Found",
-        69,
-        "nothing is at this path",
-        "check the path of the URL",
-    )
-    .await;
-    check(
-        "503 Busy",
-        75,
-        "the backend is not to be had just now (503 Service Unavailable)",
-        "try again in a moment; if it stays, look at what stands before the backend",
-    )
-    .await;
-    let url = answers("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
-    let origin = "https://app.example.com";
-    probe(&[&url, "--origin", origin]).await.assert_says(
-        77,
-        "the backend refuses, probably Origin https://app.example.com",
-        "allow this origin at the backend, or give another by --origin",
-    );
-    let url = answers("HTTP/1.1 301 M\r\nLocation: /a\x1bb\r\nContent-Length: 0\r\n\r\n").await;
-    let probed = probe(&[&url]).await;
-    assert_eq!(probed.code, 69, "{}", probed.out);
-}
-
-#[tokio::test]
-async fn a_backend_that_says_nothing_after_its_101_is_found_by_the_ping() {
-    let good = answer(|head| good_101(head, "", ""));
-    let gone = backend(vec![Act::Head, good]).await;
-    let probed = probe(&[&format!("ws://{}", gone.address)]).await;
-    assert_eq!(probed.code, 69, "{}", probed.out);
-    let (cause, remedy) = probed.advice();
-    assert!(
-        cause.starts_with("the 101 came, and then the connection ended: "),
-        "{cause}"
-    );
-    assert_eq!(
-        remedy,
-        "use wss://: what is between may pass the handshake and not the frames"
-    );
 }
 
 // --- silence ------------------------------------------------------------------------------------
