@@ -14,6 +14,7 @@ use x509_parser::parse_x509_certificate;
 
 use super::error::{Failure, Place};
 use super::stumble::{Cause, Step, Stumble, plain};
+use crate::net::TlsStream;
 use crate::observe::failures::DialFailures;
 
 /// The longest real name of a certificate has some 200 characters.

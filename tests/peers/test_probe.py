@@ -11,6 +11,7 @@ from support.backend import Backend
 from support.certificates import Certificates
 from support.gateway import PROGRAM
 from support.proxy import PASSWORD, USER, Proxy
+from support.socks import SocksProxy
 
 
 def probe(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -102,3 +103,60 @@ def test_a_refusal_is_77_and_says_whose(proxies: Callable[[str], Proxy]) -> None
     assert ended.returncode == 77
     assert "the proxy says no: credentials rejected by basic" in ended.stdout
     assert "guessed-wrong" not in ended.stdout + ended.stderr
+
+
+SILENT_TO_SOCKS = "it may be an HTTP proxy, which waits for a line that never comes"
+IN_CLEAR = "the proxy does not speak TLS on this port"
+CLOSED_AT_TLS = "the proxy ended the connection in the middle of the TLS handshake"
+
+# What each is, what it is taken for, and what is said of that. Dante says nothing to a line of HTTP.
+WRONG_KINDS = [
+    ("squid", "https", IN_CLEAR),
+    ("squid", "socks5h", SILENT_TO_SOCKS),
+    ("squid over TLS", "http", "what answers there speaks TLS, not HTTP"),
+    ("squid over TLS", "socks5h", SILENT_TO_SOCKS),
+    ("tinyproxy", "https", "the proxy did not answer the TLS handshake in time"),
+    ("tinyproxy", "socks5h", SILENT_TO_SOCKS),
+    ("dante", "http", "check the proxy's scheme (http, https or socks5h)"),
+    ("dante", "https", CLOSED_AT_TLS),
+    ("microsocks", "http", "what answers there speaks SOCKS5, not HTTP"),
+    ("microsocks", "https", IN_CLEAR),
+]
+
+
+@pytest.mark.parametrize(("name", "scheme", "said"), WRONG_KINDS)
+def test_a_proxy_of_another_kind_is_told_as_what_it_is(
+    name: str,
+    scheme: str,
+    said: str,
+    own_proxy: Callable[[str], Proxy],
+    socks_proxies: Callable[[str], SocksProxy],
+    tmp_path: Path,
+) -> None:
+    """Each HTTP proxy is its own: what it logs of such a test is no text."""
+    proxy = (socks_proxies if name in ("dante", "microsocks") else own_proxy)(name)
+    path = tmp_path / "throughway.toml"
+    path.write_text(f"""
+version = 1
+
+[[listener]]
+name = "public"
+bind = ["127.0.0.1:0"]
+
+[[route]]
+name = "table"
+backend = "table"
+
+[backend.table]
+servers = [{{ url = "ws://backend.test:80" }}]
+egress = "corp"
+
+[egress.corp]
+timeouts = {{ tls = "1s", reply = "1s" }}
+
+[[egress.corp.hop]]
+url = "{scheme}://localhost:{proxy.port}"
+""")
+    ended = probe("ws://backend.test:80", "-c", path)
+    assert ended.returncode in (69, 75), ended.stdout + ended.stderr
+    assert said in ended.stdout

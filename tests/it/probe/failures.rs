@@ -205,7 +205,7 @@ async fn a_proxy_that_is_silent() {
         75,
         "the proxy did not answer in SOCKS5 in time",
         "it may be an HTTP proxy, which waits for a line that never comes: if so, write http:// \
-         for it",
+         or https:// for it",
     );
     check_hasty("socks5h", silent, expected).await;
     let expected = told(
@@ -336,7 +336,7 @@ async fn proxies_of_another_kind_than_was_typed() {
         "tls",
         69,
         "the proxy does not speak TLS on this port",
-        "write http:// for the proxy, or use its TLS port",
+        "write http:// or socks5h:// for the proxy, or use its TLS port",
     );
     check_by(&format!("https://{}", clear.address), expected).await;
 

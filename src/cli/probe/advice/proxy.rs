@@ -29,12 +29,19 @@ impl At<'_> {
             400 | 404 => told(
                 Exit::Refused,
                 format!("what answers there does not take CONNECT for what it is ({status})"),
-                "check that host and port are the forward proxy's and not a web server's",
+                "check that host, port and scheme are the forward proxy's and not a web server's",
             ),
             405 | 501 => told(
                 Exit::Refused,
                 format!("the proxy does not do CONNECT to {target} ({status})"),
                 format!("ask whoever runs the proxy to allow CONNECT to {target}{port}"),
+            ),
+            500..=599 => told(
+                Exit::Unreachable,
+                format!("the proxy failed to open a tunnel to {target} ({status})"),
+                format!(
+                    "look at the proxy's log: it may not reach {target}, or be in trouble itself"
+                ),
             ),
             status => told(
                 Exit::Refused,
@@ -221,7 +228,7 @@ mod tests {
             404,
             77,
             "what answers there does not take CONNECT for what it is (404)",
-            "check that host and port are the forward proxy's and not a web server's",
+            "check that host, port and scheme are the forward proxy's and not a web server's",
         );
         check(
             "a:443",
@@ -229,6 +236,13 @@ mod tests {
             77,
             "the proxy sends to a page instead of opening a tunnel (511)",
             "log in where it sends a browser to, or ask for a rule without a login",
+        );
+        check(
+            "a:443",
+            500,
+            69,
+            "the proxy failed to open a tunnel to a:443 (500)",
+            "look at the proxy's log: it may not reach a:443, or be in trouble itself",
         );
         check(
             "a:443",

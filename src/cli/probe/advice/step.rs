@@ -125,7 +125,7 @@ impl At<'_> {
             Step::Greeting => (
                 "the proxy did not answer in SOCKS5 in time".to_owned(),
                 "it may be an HTTP proxy, which waits for a line that never comes: if so, write \
-                 http:// for it"
+                 http:// or https:// for it"
                     .to_owned(),
             ),
             Step::Login => (
@@ -253,7 +253,7 @@ mod tests {
             Step::Greeting,
             "the proxy did not answer in SOCKS5 in time",
             "it may be an HTTP proxy, which waits for a line that never comes: if so, write \
-             http:// for it",
+             http:// or https:// for it",
         );
         check(
             &hop(),

@@ -20,7 +20,9 @@ impl At<'_> {
             TlsFault::InClear { .. } => (
                 format!("{who} does not speak TLS on this port"),
                 match self.place {
-                    Place::Hop { .. } => "write http:// for the proxy, or use its TLS port",
+                    Place::Hop { .. } => {
+                        "write http:// or socks5h:// for the proxy, or use its TLS port"
+                    }
                     Place::Server => "use ws://, or the backend's TLS port",
                 }
                 .to_owned(),
@@ -106,7 +108,7 @@ mod tests {
             &hop(),
             TlsFault::InClear { tunnelled: false },
             "the proxy does not speak TLS on this port",
-            "write http:// for the proxy, or use its TLS port",
+            "write http:// or socks5h:// for the proxy, or use its TLS port",
         );
         check(
             &hop(),
