@@ -72,22 +72,28 @@ impl HeadEnd {
 
 impl Reply {
     /// Parses a whole head, as [`HeadEnd`] delimits it. A line that is no field is passed over:
-    /// where the head ends is settled already, and nothing in such a line is believed.
+    /// where the head ends is settled already, and nothing in such a line is believed, nor in
+    /// those that go on with it.
     pub fn parse(head: &[u8]) -> Result<Self, ReplyError> {
         let mut lines = head.split(|&b| b == b'\n').map(without_cr);
         let (minor, status, reason) = parse_status_line(lines.next().unwrap_or_default())?;
         let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
-        for line in lines {
-            if let [b' ' | b'\t', ..] = line {
-                unfold(&mut headers, line);
-            } else if let Some(field) = parse_field(line) {
-                headers.push(field);
+        let mut goes_on = false;
+        for line in lines.map(spaced) {
+            match line.as_slice() {
+                [b' ' | b'\t', more @ ..] if goes_on => unfold(&mut headers, more),
+                [b' ' | b'\t', ..] => {}
+                line => {
+                    let field = parse_field(line);
+                    goes_on = field.is_some();
+                    headers.extend(field);
+                }
             }
         }
         Ok(Self {
             minor,
             status,
-            reason: reason.to_vec(),
+            reason: spaced(reason),
             headers,
         })
     }
@@ -107,6 +113,12 @@ impl Reply {
 
 fn without_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+// RFC 9112 §2.2: a CR without its LF is refused, or read as a space.
+fn spaced(line: &[u8]) -> Vec<u8> {
+    let space = |&byte: &u8| if byte == b'\r' { b' ' } else { byte };
+    line.iter().map(space).collect()
 }
 
 // RFC 9112 §4: HTTP-version SP status-code SP [ reason-phrase ]. The second space is often
@@ -131,7 +143,7 @@ fn parse_status_line(line: &[u8]) -> Result<(u8, u16, &[u8]), ReplyError> {
 
 fn parse_field(line: &[u8]) -> Option<(String, Vec<u8>)> {
     let colon = line.iter().position(|&b| b == b':')?;
-    let name = std::str::from_utf8(&line[..colon]).ok()?.trim_end();
+    let name = std::str::from_utf8(line[..colon].trim_ascii_end()).ok()?;
     if !crate::wire::list::is_token(name) {
         return None;
     }
@@ -139,12 +151,16 @@ fn parse_field(line: &[u8]) -> Option<(String, Vec<u8>)> {
     Some((name.to_ascii_lowercase(), value))
 }
 
-// RFC 9112 §5.2: each obs-fold is one or more spaces.
-fn unfold(headers: &mut [(String, Vec<u8>)], line: &[u8]) {
-    if let Some((_, value)) = headers.last_mut() {
+// RFC 9112 §5.2: each obs-fold is one or more spaces; RFC 9110 §5.5: none at the ends of a value.
+fn unfold(headers: &mut [(String, Vec<u8>)], more: &[u8]) {
+    let more = more.trim_ascii();
+    let Some((_, value)) = headers.last_mut() else {
+        return;
+    };
+    if !value.is_empty() && !more.is_empty() {
         value.push(b' ');
-        value.extend_from_slice(line.trim_ascii());
     }
+    value.extend_from_slice(more);
 }
 
 impl fmt::Display for ReplyError {
@@ -245,5 +261,59 @@ mod tests {
         assert_eq!(asked, ["Basic realm=\"x\""]);
         assert_eq!(reply.texts("via").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(reply.headers.len(), 3);
+    }
+
+    fn fields(lines: &str) -> Vec<(String, String)> {
+        let head = format!("HTTP/1.1 407 No\n{lines}\n\n");
+        let reply = Reply::parse(head.as_bytes()).expect("a reply");
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let fields = reply.headers.iter();
+        fields.map(|(n, v)| (n.clone(), text(v))).collect()
+    }
+
+    /// Each had gone on with the last field before it: a line that was passed over could still
+    /// change what a proxy asks for.
+    #[test]
+    fn a_fold_of_a_line_that_is_no_field_is_passed_over_with_it() {
+        let is_a = |lines| {
+            assert_eq!(
+                fields(lines),
+                [("a".to_owned(), "b".to_owned())],
+                "{lines:?}"
+            )
+        };
+        is_a("A: b\nbroken\n c");
+        is_a("A: b\nbro ken: c\n d\n\te");
+        is_a(" lost\nA: b");
+    }
+
+    /// A fold of nothing had left its space at the end of the value.
+    #[test]
+    fn a_fold_adds_no_space_where_there_is_nothing_to_part() {
+        for lines in ["A: b\n ", "A:\n b", "A:\n \n b\n\t"] {
+            assert_eq!(
+                fields(lines),
+                [("a".to_owned(), "b".to_owned())],
+                "{lines:?}"
+            );
+        }
+    }
+
+    /// A CR inside of a line had stayed in the value (RFC 9112 §2.2).
+    #[test]
+    fn a_cr_that_ends_no_line_is_a_space() {
+        assert_eq!(fields("A: b\rc\r\r"), [("a".to_owned(), "b c".to_owned())]);
+        assert_eq!(fields("A: b\n\rc"), [("a".to_owned(), "b c".to_owned())]);
+        let reply = Reply::parse(b"HTTP/1.1 403 a\rb\r\n\r\n").expect("a reply");
+        assert_eq!(reply.reason, b"a b");
+    }
+
+    /// A space of Unicode had been trimmed from the end of a name.
+    #[test]
+    fn a_name_ends_in_no_space_but_those_of_ascii() {
+        assert_eq!(
+            fields("A\u{a0}: b\nB \t: c"),
+            [("b".to_owned(), "c".to_owned())]
+        );
     }
 }
