@@ -19,12 +19,12 @@ pub struct Skip {
 enum State {
     /// So many bytes of a body with a length.
     Length(u64),
-    /// A chunk-size line: what its digits came to, how many bytes of it were seen, and whether
-    /// digits are still to come.
+    /// A chunk-size line: what its digits came to, how many bytes of it were seen, and where in it
+    /// we are.
     Size {
         size: u64,
         seen: usize,
-        digits: bool,
+        part: Part,
     },
     /// So many bytes of a chunk, its CRLF not counted.
     Chunk(u64),
@@ -33,6 +33,15 @@ enum State {
     /// A line after the last chunk, and how many bytes of it were seen.
     Trailer(usize),
     Done,
+}
+
+/// The parts of a chunk-size line, its LF not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Digits,
+    Blanks,
+    Extension,
+    Cr,
 }
 
 /// A chunk that is none.
@@ -88,8 +97,8 @@ impl Skip {
                 }
                 return Ok(taken);
             }
-            State::Size { size, seen, digits } => {
-                if let Some(next) = size_byte(byte, size, seen, digits)? {
+            State::Size { size, seen, part } => {
+                if let Some(next) = size_byte(byte, size, seen, part)? {
                     self.state = next;
                 }
             }
@@ -115,7 +124,7 @@ impl State {
         Self::Size {
             size: 0,
             seen: 0,
-            digits: true,
+            part: Part::Digits,
         }
     }
 }
@@ -126,27 +135,27 @@ fn take(left: &mut u64, have: usize) -> usize {
     taken
 }
 
-// RFC 9112 §7.1: 1*HEXDIG [ chunk-ext ] CRLF.
+// RFC 9112 §7.1: 1*HEXDIG [ chunk-ext ] CRLF, where blanks may stand before an extension.
 fn size_byte(
     byte: u8,
     size: &mut u64,
     seen: &mut usize,
-    digits: &mut bool,
+    part: &mut Part,
 ) -> Result<Option<State>, BadChunk> {
-    let digit = (byte as char).to_digit(16).filter(|_| *digits);
-    match (byte, digit) {
-        (b'\n', _) if *seen == 0 => return Err(BadChunk),
-        (b'\n', _) if *size == 0 => return Ok(Some(State::Trailer(0))),
-        (b'\n', _) => return Ok(Some(State::Chunk(*size))),
-        (_, Some(digit)) => {
+    match (byte, *part, (byte as char).to_digit(16)) {
+        // A line that begins with anything but a digit has no size.
+        (_, _, None) if *seen == 0 => return Err(BadChunk),
+        (b'\n', ..) if *size == 0 => return Ok(Some(State::Trailer(0))),
+        (b'\n', ..) => return Ok(Some(State::Chunk(*size))),
+        (_, Part::Digits, Some(digit)) => {
             let shifted = size.checked_mul(16).ok_or(BadChunk)?;
             *size = shifted + u64::from(digit);
         }
-        // A line that begins with anything but a digit has no size.
-        (_, None) if *seen == 0 => return Err(BadChunk),
-        (b'\r' | b';' | b' ' | b'\t', None) => *digits = false,
-        (_, None) if *digits => return Err(BadChunk),
-        (_, None) => {}
+        (b' ' | b'\t', Part::Digits | Part::Blanks, _) => *part = Part::Blanks,
+        (b';', Part::Digits | Part::Blanks, _) => *part = Part::Extension,
+        (b'\r', Part::Digits | Part::Blanks | Part::Extension, _) => *part = Part::Cr,
+        (_, Part::Extension, _) => {}
+        (_, Part::Digits | Part::Blanks | Part::Cr, _) => return Err(BadChunk),
     }
     *seen += 1;
     if *seen > CHUNK_LINE_BYTES_MAX {
@@ -279,6 +288,11 @@ mod tests {
             b"x\r\n",
             b" 5\r\n",
             b"5x\r\n",
+            // Behind the size stands an extension, or nothing.
+            b"5 x\r\n",
+            b"5 5\r\n",
+            b"5\rx\r\n",
+            b"5;x\r\r\n",
             b"5\r\n12345x",
             b"10000000000000000\r\n",
             b"-1\r\n",
