@@ -196,9 +196,18 @@ fn parse_range(address: &str, rest: &str) -> Result<Entry, NotAnEntry> {
     };
     let ip: IpAddr = address.parse().map_err(|_| NotAnEntry::Range)?;
     let length: u8 = length.parse().map_err(|_| NotAnEntry::Range)?;
+    let (ip, length) = canonical(ip, length).ok_or(NotAnEntry::Range)?;
     let range = IpNet::new(ip, length).map_err(|_| NotAnEntry::Range)?;
     let target = Target::Range(range.trunc());
     Ok(Entry { target, port })
+}
+
+/// A range of IPv4-mapped addresses is one of IPv4 addresses, as which each target is compared. One
+/// that reaches beyond them would let no IPv4 address go although it seems to.
+fn canonical(ip: IpAddr, length: u8) -> Option<(IpAddr, u8)> {
+    let canonical = ip.to_canonical();
+    let bits_before = if ip == canonical { 0 } else { 96 };
+    Some((canonical, length.checked_sub(bits_before)?))
 }
 
 fn split_port(text: &str) -> Result<(&str, Option<u16>), NotAnEntry> {
@@ -360,6 +369,19 @@ mod tests {
         for entry in ["2001:db8::/32", "[2001:db8::]/32"] {
             check(&[entry], &["[2001:db8:1::1]"], &["[2001:db9::1]"]);
         }
+    }
+
+    /// Such a range had been taken and had let nothing go, since targets are compared without
+    /// their mapping.
+    #[test]
+    fn a_range_of_mapped_addresses_covers_what_they_stand_for() {
+        check(
+            &["::ffff:10.0.0.0/104", "[::ffff:192.0.2.7]/128:80"],
+            &["10.1.2.3", "[::ffff:10.1.2.3]", "192.0.2.7:80"],
+            &["11.0.0.1", "192.0.2.7:443", "[::1:0:0:1]"],
+        );
+        let wider = NoProxy::parse(&["::ffff:10.0.0.0/95"]).map_err(|e| e.reason);
+        assert_eq!(wider, Err(NotAnEntry::Range));
     }
 
     #[test]
