@@ -108,7 +108,7 @@ impl Fault {
     }
 
     fn render(&self, source: &Source<'_>) -> String {
-        let mut text = format!("error: {}\n", self.message);
+        let mut text = format!("error: {}\n", plain(&self.message));
         let file = source.path.display();
         let excerpt = self.span.as_ref().and_then(|s| source.excerpt(s));
         let gutter = match &excerpt {
@@ -126,7 +126,7 @@ impl Fault {
             }
         };
         for note in self.notes() {
-            text += &format!("{} = {note}\n", " ".repeat(gutter));
+            text += &format!("{} = {}\n", " ".repeat(gutter), plain(&note));
         }
         text
     }
@@ -174,8 +174,7 @@ impl Source<'_> {
         })
     }
 
-    /// A stretch of one line with `***` in place of each secret that it touches, and without
-    /// characters that a terminal would act on.
+    /// A stretch of one line with `***` in place of each secret that it touches.
     fn shown(&self, range: Range<usize>) -> String {
         let mut shown = String::new();
         let mut at = range.start;
@@ -188,8 +187,13 @@ impl Source<'_> {
             at = mask.end.min(range.end);
         }
         shown.push_str(&self.text[at..range.end]);
-        shown.replace(char::is_control, " ")
+        plain(&shown)
     }
+}
+
+/// Without characters that a terminal would act on: an escape in the file makes them.
+fn plain(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 impl Faults {
@@ -301,5 +305,20 @@ mod tests {
             0..1,
             "error: wrong\n --> a.toml:1:1\n  |\n1 | a = ' [1m'\n  | ^\n  = found this, expected that\n  = help: try",
         );
+    }
+
+    /// A path that a file names is repeated as it is meant, its escapes undone.
+    #[test]
+    fn nor_does_one_that_a_message_repeats() {
+        let source = Source {
+            path: Path::new("a.toml"),
+            text: "",
+            masks: Vec::new(),
+        };
+        let fault = Fault::of_file("no \u{1b}[1m").found("a\tb").help("c\nd");
+        let printed = Faults::new(&source, &[fault]).to_string();
+        let expected =
+            "error: no  [1m\n --> a.toml\n  = found a b\n  = help: c d\n\n1 error in a.toml";
+        assert_eq!(printed, expected);
     }
 }
