@@ -70,14 +70,15 @@ impl Seen {
 
     // From the right, because everything left of the first stranger is that stranger's word.
     fn first_untrusted(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let told: Vec<&str> = fields::tokens(headers, &X_FORWARDED_FOR).collect();
+        let told: Vec<Option<&str>> = entries(headers, X_FORWARDED_FOR).collect();
         let mut last = None;
         for entry in told.iter().rev() {
-            let Ok(ip) = entry.parse::<IpAddr>() else {
+            let ip = entry.and_then(|text| text.parse::<IpAddr>().ok());
+            let Some(ip) = ip.map(|ip| ip.to_canonical()) else {
                 return last;
             };
-            last = Some(ip.to_canonical());
-            if !self.trusts(ip.to_canonical()) {
+            last = Some(ip);
+            if !self.trusts(ip) {
                 return last;
             }
         }
@@ -85,9 +86,25 @@ impl Seen {
     }
 }
 
+/// The entries of an `X-Forwarded-*` field over all its lines, `None` for one that is no visible
+/// ASCII. They are cut at every comma: these fields know no quotes, and neither a quote that a
+/// stranger opened nor a byte that is none of ours may swallow what a trusted proxy wrote behind it.
+fn entries(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = Option<&str>> {
+    let lines = headers.get_all(name).iter();
+    lines
+        .flat_map(|line| line.as_bytes().split(|&b| b == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| {
+            let is_visible = |&b: &u8| matches!(b, b'\t' | b' '..=b'~');
+            let is_text = entry.iter().all(is_visible);
+            std::str::from_utf8(entry).ok().filter(|_| is_text)
+        })
+}
+
 fn told_scheme(headers: &HeaderMap) -> Option<&'static str> {
     // The last entry is the one that the trusted proxy itself wrote.
-    match fields::tokens(headers, &X_FORWARDED_PROTO).last()? {
+    match entries(headers, X_FORWARDED_PROTO).last()?? {
         "https" | "wss" => Some("https"),
         "http" | "ws" => Some("http"),
         _ => None,
@@ -154,10 +171,23 @@ pub fn path_to_backend(path_and_query: &str, rewrite: &Rewrite) -> String {
         .as_deref()
         .and_then(|prefix| path_and_query.strip_prefix(prefix));
     match stripped {
-        Some(rest) if rest.starts_with('/') => rest.to_owned(),
+        Some(rest) if rest.starts_with('/') => with_one_slash(rest),
         Some(rest) if rest.is_empty() || rest.starts_with('?') => format!("/{rest}"),
         _ => path_and_query.to_owned(),
     }
+}
+
+/// What begins with two slashes can be read as a host (RFC 3986 §4.2), and is refused where a
+/// client sends it. So it must not come about by what was taken off.
+fn with_one_slash(path: &str) -> String {
+    let mut rest = path;
+    while let Some(behind) = ["/", "%2f", "%2F"]
+        .iter()
+        .find_map(|s| rest.strip_prefix(s))
+    {
+        rest = behind;
+    }
+    format!("/{rest}")
 }
 
 /// What goes into the forwarding headers: what a trusted proxy told, and what we add.
@@ -174,16 +204,15 @@ impl Told {
         if !facts.trusted {
             return Self::default();
         }
-        let list = |name| {
-            fields::tokens(headers, &name)
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
+        let texts = |name| entries(headers, name).flatten().map(str::to_owned);
+        // An element that is no text or never closes its quotes would take ours down with it.
+        let elements = fields::tokens(headers, &header::FORWARDED);
+        let whole = elements.filter(|e| *e != fields::NO_TEXT && list::is_whole(e));
         Self {
-            forwarded_for: list(X_FORWARDED_FOR),
-            host: list(X_FORWARDED_HOST).pop().unwrap_or_default(),
+            forwarded_for: texts(X_FORWARDED_FOR).collect(),
+            host: texts(X_FORWARDED_HOST).last().unwrap_or_default(),
             proto: String::new(),
-            forwarded: list(header::FORWARDED),
+            forwarded: whole.map(str::to_owned).collect(),
         }
     }
 
@@ -403,6 +432,58 @@ mod tests {
             assert_eq!(path_to_backend(path, &rewrite), expected, "{path}");
         }
         assert_eq!(path_to_backend("/ws/a", &Rewrite::default()), "/ws/a");
+    }
+
+    /// `/ws//evil.test/` had become `//evil.test/`, which a client is refused.
+    #[test]
+    fn a_stripped_path_does_not_begin_as_a_host_does() {
+        let rewrite = Rewrite {
+            strip_prefix: Some("/ws".to_owned()),
+            ..Rewrite::default()
+        };
+        for (path, expected) in [
+            ("/ws//evil.test/a//b", "/evil.test/a//b"),
+            ("/ws///", "/"),
+            ("/ws//?a=//b", "/?a=//b"),
+            ("/ws/%2fevil.test", "/evil.test"),
+            ("/ws/%2F/%2fevil.test", "/evil.test"),
+        ] {
+            assert_eq!(path_to_backend(path, &rewrite), expected, "{path}");
+        }
+    }
+
+    /// A client's quote that never closed had hidden what a trusted proxy wrote behind it on the
+    /// same line: the client counted as the proxy.
+    #[test]
+    fn what_a_client_writes_cannot_hide_what_a_trusted_proxy_writes_behind_it() {
+        let seen = seen("10.0.0.1", &["10.0.0.0/8"]);
+        for told in ["\"", "\u{e9}", "\"\\", "x\"y, z"] {
+            let opening = opening(&format!(
+                "X-Forwarded-For: {told}, 6.6.6.6\r\nX-Forwarded-Proto: {told}, http\r\n"
+            ));
+            let facts = seen.facts(&opening.headers);
+            assert_eq!(facts.address.to_string(), "6.6.6.6", "{told:?}");
+            assert_eq!(facts.scheme, "http", "{told:?}");
+        }
+    }
+
+    /// A byte beyond ASCII had taken the whole header away, and a quote that never closed had made
+    /// ours a part of itself.
+    #[test]
+    fn what_a_client_writes_cannot_take_our_own_word_away() {
+        let seen = seen("10.0.0.1", &["10.0.0.0/8"]);
+        let ours = "for=10.0.0.1;host=\"chat.example.com:8443\";proto=https";
+        for told in ["\u{e9}", "for=\"a", "a\\\"", "\""] {
+            let headers = forwarded(
+                &format!("Forwarded: for=b, {told}\r\nX-Forwarded-For: \u{e9}, 6.6.6.6\r\n"),
+                &seen,
+            );
+            let [line] = all(&headers, "forwarded")[..] else {
+                panic!("{headers:?}");
+            };
+            assert_eq!(list::elements(line).last(), Some(ours), "{told:?}");
+            assert_eq!(all(&headers, "x-forwarded-for"), ["6.6.6.6, 10.0.0.1"]);
+        }
     }
 
     #[test]

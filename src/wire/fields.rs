@@ -14,14 +14,17 @@ static HOP_BY_HOP: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
+/// What stands for a line that is no visible ASCII.
+pub const NO_TEXT: &str = "\0";
+
 /// The tokens of a comma-separated field over all its lines, in order; empty elements are passed
-/// over (RFC 9110 §5.6.1.2). A line that is no visible ASCII counts as one empty token, so that it
-/// can neither match nor hide.
+/// over (RFC 9110 §5.6.1.2). A line that is no visible ASCII counts as one token, [`NO_TEXT`], so
+/// that it can neither match nor hide.
 pub fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
     headers
         .get_all(name)
         .iter()
-        .map(|line| line.to_str().unwrap_or("\0"))
+        .map(|line| line.to_str().unwrap_or(NO_TEXT))
         .flat_map(list::elements)
 }
 

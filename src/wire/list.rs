@@ -46,6 +46,11 @@ pub fn unquoted(text: &str, wanted: u8) -> Option<usize> {
     None
 }
 
+/// Whether a comma behind `element` would end it: not where its quotes never close.
+pub fn is_whole(element: &str) -> bool {
+    unquoted(&format!("{element},"), b',') == Some(element.len())
+}
+
 /// RFC 9110 §5.6.2: the characters of a token.
 pub fn is_token(text: &str) -> bool {
     !text.is_empty()
@@ -72,6 +77,16 @@ mod tests {
         check(r#"x="a\",b", y"#, &[r#"x="a\",b""#, "y"]);
         check(r#"x="never closed, y"#, &[r#"x="never closed, y"#]);
         check("é,ü", &["é", "ü"]);
+    }
+
+    #[test]
+    fn an_element_is_whole_when_its_quotes_close() {
+        for whole in ["", "a", r#"a="b""#, r#"a="\"""#, r#"a="b,c""#, r"\"] {
+            assert!(is_whole(whole), "{whole:?}");
+        }
+        for open in [r#"""#, r#"a="b"#, r#"a="b\""#, r#"a="b\"#, r#""a"b""#] {
+            assert!(!is_whole(open), "{open:?}");
+        }
     }
 
     #[test]
