@@ -27,7 +27,6 @@ mod handover;
 mod library;
 mod life;
 mod log;
-mod mutations;
 mod origins;
 mod probe;
 mod proxied;
