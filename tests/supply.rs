@@ -60,7 +60,11 @@ const LICENCES: &[&str] = &[
 ];
 
 fn locked() -> BTreeMap<String, Vec<String>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
+    locked_in("Cargo.lock")
+}
+
+fn locked_in(file: &str) -> BTreeMap<String, Vec<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let text = std::fs::read_to_string(path).unwrap();
     let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut name = String::new();
@@ -103,6 +107,21 @@ fn one_version_of_each_crate_that_matters() {
             .get(*name)
             .unwrap_or_else(|| panic!("{name} is not in Cargo.lock"));
         assert_eq!(versions.len(), 1, "{name}: {versions:?}");
+    }
+}
+
+#[test]
+fn what_is_fuzzed_is_what_is_shipped() {
+    let shipped = locked();
+    let fuzzed = locked_in("fuzz/Cargo.lock");
+    let of_fuzzing = ["arbitrary", "libfuzzer-sys", "throughway-fuzz"];
+    for (name, versions) in &fuzzed {
+        let is_shipped = |v: &String| shipped.get(name).is_some_and(|all| all.contains(v));
+        let is_same = versions.iter().all(is_shipped);
+        assert!(
+            is_same || of_fuzzing.contains(&name.as_str()),
+            "{name} {versions:?} in fuzz/Cargo.lock: fuzz/README.md tells how to renew it"
+        );
     }
 }
 

@@ -60,10 +60,11 @@ pub fn tls_server_end_point(stream: &Stream) -> Option<Vec<u8>> {
         Stream::Prefixed(prefixed) => return tls_server_end_point(prefixed.stream()),
         Stream::Tcp(_) | Stream::Unix(_) => return None,
     };
-    hash(tls.session().peer_certificates()?.first()?)
+    certificate_hash(tls.session().peer_certificates()?.first()?)
 }
 
-fn hash(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+/// The same for a certificate that is at hand.
+pub fn certificate_hash(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
     let (_, parsed) = parse_x509_certificate(certificate).ok()?;
     let algorithm = algorithm(&parsed.signature_algorithm)?;
     Some(digest::digest(algorithm, certificate).as_ref().to_vec())
@@ -95,7 +96,7 @@ mod tests {
         let key = KeyPair::generate_for(signing).expect("a key");
         let params = CertificateParams::new(["proxy.test".to_owned()]).expect("a name");
         let certificate = params.self_signed(&key).expect("a certificate");
-        let found = hash(certificate.der());
+        let found = certificate_hash(certificate.der());
         assert_eq!(found.map(|hash| hash.len()), expected, "{signing:?}");
     }
 
@@ -119,6 +120,9 @@ mod tests {
 
     #[test]
     fn what_is_no_certificate_has_no_hash() {
-        assert_eq!(hash(&CertificateDer::from(vec![0x30, 0x03, 0, 0, 0])), None);
+        assert_eq!(
+            certificate_hash(&CertificateDer::from(vec![0x30, 0x03, 0, 0, 0])),
+            None
+        );
     }
 }
