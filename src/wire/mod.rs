@@ -2,6 +2,7 @@
 
 pub mod answer_head;
 pub mod authority;
+pub mod binding;
 pub mod challenge;
 pub mod connect;
 pub mod digest;

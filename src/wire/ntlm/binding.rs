@@ -5,22 +5,20 @@
 
 use md5::{Digest, Md5};
 
+use crate::wire::binding;
+
 /// Where there is no TLS.
 pub const NONE: [u8; 16] = [0; 16];
-
-/// RFC 5929 §4, and the colon that RFC 5056 §2.1 puts behind a type's name.
-const PREFIX: &[u8] = b"tls-server-end-point:";
 
 /// For a connection whose server's certificate has this hash.
 pub fn tls_server_end_point(certificate_hash: &[u8]) -> [u8; 16] {
     // gss_channel_bindings_struct (RFC 2744 §3.11): two addresses without type and without bytes,
     // then the application's data, with 32-bit little-endian lengths (RFC 4121 §4.1.1.2).
     let mut md5 = Md5::new_with_prefix([0; 16]);
+    let data = binding::tls_server_end_point(certificate_hash);
     // Two dozen bytes and a hash.
-    let length = (PREFIX.len() + certificate_hash.len()) as u32;
-    md5.update(length.to_le_bytes());
-    md5.update(PREFIX);
-    md5.update(certificate_hash);
+    md5.update((data.len() as u32).to_le_bytes());
+    md5.update(data);
     md5.finalize().into()
 }
 
