@@ -15,6 +15,8 @@ pub mod session;
 
 pub mod egress;
 pub mod front;
+#[cfg(feature = "gssapi")]
+pub mod gss;
 pub mod lifecycle;
 pub mod listen;
 pub mod net;

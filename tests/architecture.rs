@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 const TABLE: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("net", &[]),
+    ("gss", &[]),
     ("observe", &[]),
     ("pac", &["wire"]),
     ("policy", &["wire"]),
     ("listen", &["net", "wire", "observe"]),
     ("front", &["wire", "net", "observe"]),
-    ("egress", &["wire", "policy", "net", "observe"]),
+    ("egress", &["wire", "policy", "net", "gss", "observe"]),
     ("splice", &["wire", "net", "observe"]),
     ("refusal", &["wire", "policy", "egress", "front"]),
     ("plan", &["policy", "listen", "front", "egress", "observe"]),
@@ -61,6 +62,9 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// The one room that may hold `unsafe`.
+const ROOM_OF_UNSAFE: &str = "gss";
 
 /// The longest a file may be before it holds two ideas.
 const LINES_MAX: usize = 600;
@@ -201,6 +205,52 @@ fn no_room_knows_more_than_the_table_says() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Whether a line of code, without its comment and its texts, holds the word.
+fn is_unsafe(line: &str) -> bool {
+    let texts = line.split('"').step_by(2);
+    let code = texts.collect::<Vec<_>>().join("\"\"");
+    let code = code.split("//").next().unwrap_or_default();
+    let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.any(|word| word == "unsafe" || word == "unsafe_code")
+}
+
+#[test]
+fn unsafe_is_in_one_room_and_says_why_it_holds() {
+    let mut wrong = Vec::new();
+    let mut found = 0;
+    for source in sources() {
+        let mut before = "";
+        for (index, line) in source.text.lines().enumerate() {
+            let place = format!("{}:{}: {line}", source.path.display(), index + 1);
+            if is_unsafe(line) && source.room() != ROOM_OF_UNSAFE {
+                wrong.push(format!("{place}: only {ROOM_OF_UNSAFE} may"));
+            } else if is_unsafe(line) && !line.starts_with("#![allow(unsafe_code") {
+                found += 1;
+                if !before.starts_with("// ") {
+                    wrong.push(format!("{place}: no SAFETY comment above it"));
+                }
+            }
+            before = line.trim();
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(found > 10, "the room was not read");
+}
+
+#[test]
+fn the_reader_tells_the_word_from_a_text_and_a_comment() {
+    for line in [
+        "    let major = unsafe {",
+        "unsafe impl Send for Name {}",
+        "#![allow(unsafe_code, reason = \"…\")]",
+    ] {
+        assert!(is_unsafe(line), "{line}");
+    }
+    for line in ["a(\"unsafe\")", "// unsafe", "let unsafe_ness = 1;"] {
+        assert!(!is_unsafe(line), "{line}");
+    }
 }
 
 #[test]

@@ -10,11 +10,12 @@ use super::backend::{DIRECT, ENVIRONMENT, Egresses};
 use super::context::Text;
 use super::fault::Fault;
 use super::field::Field;
+use super::keys::Keys;
 use super::leg::Leg;
 use super::reader::Section;
 use super::url::{NotAUrl, Url};
 use super::via::{self, Member, Members};
-use super::{kerberos, membership, name, pac, schema, secret, socks, suggest};
+use super::{kerberos, keys, membership, name, pac, schema, secret, socks, suggest};
 
 /// More proxies in a row than this is a loop or a mistake.
 const HOPS_MAX: usize = 8;
@@ -263,6 +264,12 @@ pub(super) fn credentials(section: Section<'_>) -> Option<(Credentials, Auth)> {
         Some(field) => choice(field),
         None => Some(Choice::Auto),
     };
+    let keys = choice.and_then(|c| keys::keys(section, c));
+    // Keys are Kerberos's alone: with nothing else to tell, `auto` has no other scheme.
+    let choice = match keys {
+        Some(Keys::Keytab(_) | Keys::Cache(_)) => Some(Choice::Only(Scheme::Negotiate)),
+        _ => choice,
+    };
     let membership = choice.and_then(|c| membership::membership(section, c));
     let told = |field: Option<Field<'_>>| match field {
         Some(field) => secret::secret(field),
@@ -292,7 +299,7 @@ pub(super) fn credentials(section: Section<'_>) -> Option<(Credentials, Auth)> {
         }
     }
     let (password, choice) = (password?, choice?);
-    let kerberos = kerberos::kerberos(section, choice, &user, &password);
+    let kerberos = kerberos::kerberos(section, choice, &user, &password, keys?);
     let auth = Auth::by(choice).within(membership?);
     let auth = match kerberos? {
         Some(kerberos) => auth.with(kerberos),

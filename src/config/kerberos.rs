@@ -1,13 +1,14 @@
 //! Kerberos towards a proxy: `spn`, and whose ticket it is.
 //!
 //! Without the feature `gssapi` there is none, and every key of it is a fault that says so. Asks no
-//! KDC and looks at no ticket: those come and go while the gateway runs.
+//! KDC and looks at no ticket.
 
 use crate::egress::{Choice, Kerberos, Scheme, Secret};
 
 use super::context::Text;
 use super::fault::Fault;
 use super::field::Field;
+use super::keys::Keys;
 use super::reader::Section;
 
 /// Whether this build can speak it.
@@ -24,6 +25,7 @@ pub(super) fn kerberos(
     choice: Choice,
     user: &Secret,
     password: &Secret,
+    keys: Keys,
 ) -> Option<Option<Kerberos>> {
     let spn = match section.field("spn") {
         Some(field) => Some(spn(field)?),
@@ -39,7 +41,7 @@ pub(super) fn kerberos(
     if choice != Choice::Auto && !is_identity(section, user, password) {
         return None;
     }
-    Some(build(spn, user, password))
+    Some(build(spn, user, password, keys))
 }
 
 /// In `auto`, a user with a realm is one that Kerberos knows. A realm has capital letters; what has
@@ -84,7 +86,7 @@ fn is_identity(section: Section<'_>, user: &Secret, password: &Secret) -> bool {
     } else if password.reveal().is_empty() {
         (
             "`password` is empty, and Kerberos takes none that is",
-            "leave it out to use the user's ticket or the machine's keytab",
+            "leave it out to use the user's ticket or a keytab",
         )
     } else {
         return true;
@@ -121,29 +123,30 @@ fn is_spn(text: &Text<'_>) -> bool {
 }
 
 #[cfg(feature = "gssapi")]
-fn build(spn: Option<String>, user: &Secret, password: &Secret) -> Option<Kerberos> {
+fn build(spn: Option<String>, user: &Secret, password: &Secret, keys: Keys) -> Option<Kerberos> {
     use std::sync::Arc;
 
-    use crate::egress::gss::{Identity, System};
+    use crate::egress::system::{Identity, System};
 
     let text = |secret: &Secret| secret.reveal().to_owned();
-    let identity = match (user.reveal(), password.reveal()) {
-        ("", _) => Identity::Held(None),
-        (_, "") => Identity::Held(Some(text(user))),
-        _ => Identity::Password {
-            principal: text(user),
-            password: Secret::new(text(password)),
+    let principal = Some(text(user)).filter(|name| !name.is_empty());
+    let identity = match (keys, principal, password.reveal()) {
+        (Keys::Cache(cache), principal, _) => Identity::Cache { principal, cache },
+        (Keys::Keytab(keytab), Some(principal), _) => Identity::Keytab { principal, keytab },
+        // An empty `user` was a fault with a keytab, and is one with a password.
+        (Keys::Keytab(_), None, _) => return None,
+        (Keys::None, Some(principal), password) if !password.is_empty() => Identity::Password {
+            principal,
+            password: Secret::new(password.to_owned()),
         },
+        (Keys::None, principal, _) => Identity::Held(principal),
     };
-    Some(Kerberos {
-        spn,
-        realm: realm(user).map(str::to_owned),
-        mechanism: Arc::new(System::new(identity)),
-    })
+    let realm = realm(user).map(str::to_owned);
+    Some(Kerberos::by(Arc::new(System::new(identity)), spn, realm))
 }
 
-// Never reached: `scheme` and `spn` are faults before.
+// Never reached: `scheme`, `spn` and the keys are faults before.
 #[cfg(not(feature = "gssapi"))]
-fn build(_: Option<String>, _: &Secret, _: &Secret) -> Option<Kerberos> {
+fn build(_: Option<String>, _: &Secret, _: &Secret, _: Keys) -> Option<Kerberos> {
     None
 }

@@ -14,6 +14,7 @@ mod fault;
 mod field;
 mod file;
 mod kerberos;
+mod keys;
 mod leg;
 mod listener;
 mod lower;

@@ -24,10 +24,10 @@ mod stumble;
 
 pub use alternatives::{Alternatives, Order};
 #[cfg(feature = "gssapi")]
-pub use auth::gss;
+pub use auth::system;
 pub use auth::{
-    Auth, Choice, Exchange, Kerberos, Mechanism, Membership, NegotiateFault, NoToken, NtlmFault,
-    Scheme,
+    Auth, Choice, Exchange, Kerberos, Lack, Mechanism, Membership, NegotiateFault, NoToken,
+    NtlmFault, Scheme,
 };
 pub use by_scheme::{ByScheme, Found};
 pub use dial::dial;

@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
-use throughway::egress::{Auth, Choice, Exchange, Kerberos, Mechanism, NoToken};
+use throughway::egress::{Auth, Choice, Exchange, Kerberos, Lack, Mechanism, NoToken};
 
 /// What the proxy says to ask for a second leg.
 pub const GO_ON: &[u8] = b"go on";
@@ -18,6 +18,7 @@ pub struct Tickets {
     /// What each making of a token waits for.
     waits: Option<Mutex<Receiver<()>>>,
     services: Mutex<Vec<String>>,
+    bindings: Mutex<Vec<Option<Vec<u8>>>>,
     proofs: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
@@ -53,6 +54,11 @@ impl Tickets {
         self.services.lock().unwrap().clone()
     }
 
+    /// What the contexts were bound to.
+    pub fn bindings(&self) -> Vec<Option<Vec<u8>>> {
+        self.bindings.lock().unwrap().clone()
+    }
+
     /// What the proxy's tokens were.
     pub fn heard(&self) -> Vec<Vec<u8>> {
         self.proofs.lock().unwrap().clone()
@@ -68,22 +74,21 @@ impl Tickets {
         spn: Option<&str>,
         realm: Option<&str>,
     ) -> Auth {
-        Auth::by(choice).with(Kerberos {
-            spn: spn.map(str::to_owned),
-            realm: realm.map(str::to_owned),
-            mechanism: self.clone(),
-        })
+        let (spn, realm) = (spn.map(str::to_owned), realm.map(str::to_owned));
+        Auth::by(choice).with(Kerberos::by(self.clone(), spn, realm))
     }
 }
 
 impl Mechanism for Tickets {
-    fn begin(&self, service: &str) -> Result<Box<dyn Exchange>, NoToken> {
+    fn begin(&self, service: &str, binding: Option<&[u8]>) -> Result<Box<dyn Exchange>, NoToken> {
         if let Some(waits) = &self.waits {
             waits.lock().unwrap().recv().unwrap_err();
         }
         if let Some(why) = *self.lacks.lock().unwrap() {
-            return Err(NoToken(why.to_owned()));
+            return Err(no_token(Lack::Ticket, why));
         }
+        let binding = binding.map(<[u8]>::to_vec);
+        self.bindings.lock().unwrap().push(binding);
         let mut services = self.services.lock().unwrap();
         services.push(service.to_owned());
         Ok(Box::new(Context {
@@ -102,9 +107,14 @@ impl Exchange for Context {
         match heard {
             None | Some(GO_ON) => {}
             Some(PROOF) => return Ok(Vec::new()),
-            Some(_) => return Err(NoToken("the token was modified".to_owned())),
+            Some(_) => return Err(no_token(Lack::Other, "the token was modified")),
         }
         self.legs += 1;
         Ok(format!("token {}.{}", self.number, self.legs).into_bytes())
     }
+}
+
+fn no_token(lack: Lack, why: &str) -> NoToken {
+    let why = why.to_owned();
+    NoToken { lack, why }
 }

@@ -115,7 +115,10 @@ impl<'a> Dialogue<'a> {
     async fn fetch(&mut self, deadline: Instant) -> Result<(), NegotiateFault> {
         match (&mut self.method, self.auth.kerberos()) {
             (Some(Method::Negotiate(negotiate)), Some(kerberos)) => {
-                negotiate.fetch(kerberos, self.proxy, deadline).await
+                let end_point = self.end_point.as_deref();
+                negotiate
+                    .fetch(kerberos, self.proxy, end_point, deadline)
+                    .await
             }
             _ => Ok(()),
         }
@@ -232,10 +235,12 @@ impl<'a> Dialogue<'a> {
         reply: &Reply,
         deadline: Instant,
     ) -> Result<(), AuthFault> {
-        let Some(Method::Negotiate(negotiate)) = &self.method else {
+        let (Some(Method::Negotiate(negotiate)), Some(kerberos)) =
+            (&self.method, self.auth.kerberos())
+        else {
             return Ok(());
         };
-        let confirmed = negotiate.confirm(reply, deadline).await;
+        let confirmed = negotiate.confirm(kerberos, reply, deadline).await;
         confirmed.map_err(AuthFault::Unproven)
     }
 

@@ -6,13 +6,24 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::wire::authority::Host;
+
+/// Tokens being made at once in one name. They are made in no time, or wait for the same KDC.
+const AT_ONCE_MAX: usize = 4;
 
 /// Makes tokens for one identity. Every call may wait for a key distribution centre, and blocks its
 /// thread meanwhile.
 pub trait Mechanism: fmt::Debug + Send + Sync {
-    /// A new context towards `service`, as in `HTTP/proxy.corp.example`. Says nothing yet.
-    fn begin(&self, service: &str) -> Result<Box<dyn Exchange>, NoToken>;
+    /// A new context towards `service`, as in `HTTP/proxy.corp.example`, whose tokens are good in
+    /// the channel with this binding alone (RFC 5056), if there is one. Says nothing yet.
+    fn begin(&self, service: &str, binding: Option<&[u8]>) -> Result<Box<dyn Exchange>, NoToken>;
+
+    /// Where the file says that its keys are, for people.
+    fn keys(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One security context, from our side.
@@ -21,9 +32,35 @@ pub trait Exchange: fmt::Debug + Send {
     fn step(&mut self, heard: Option<&[u8]>) -> Result<Vec<u8>, NoToken>;
 }
 
-/// Why there is no token, in words that fit on a line.
+/// Why there is no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoToken(pub String);
+pub struct NoToken {
+    /// What it is for lack of.
+    pub lack: Lack,
+    /// In words that fit on a line.
+    pub why: String,
+}
+
+/// What a token is not made for lack of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// A ticket that has not ended, of the user.
+    Ticket,
+    /// A key of the user in the keytab.
+    Key,
+    /// The right password.
+    Password,
+    /// A user whom the KDC knows.
+    User,
+    /// A service that the KDC knows.
+    Service,
+    /// A KDC that answers.
+    Kdc,
+    /// A clock that is right.
+    Clock,
+    /// Something else.
+    Other,
+}
 
 /// How a proxy is told by Kerberos.
 #[derive(Debug, Clone)]
@@ -34,9 +71,21 @@ pub struct Kerberos {
     pub realm: Option<String>,
     /// Whose tokens.
     pub mechanism: Arc<dyn Mechanism>,
+    /// Places for those that are being made.
+    pub(super) places: Arc<Semaphore>,
 }
 
 impl Kerberos {
+    /// By the tokens of `mechanism`, for the proxy's `spn` or for its host in `realm`.
+    pub fn by(mechanism: Arc<dyn Mechanism>, spn: Option<String>, realm: Option<String>) -> Self {
+        Self {
+            spn,
+            realm,
+            mechanism,
+            places: Arc::new(Semaphore::new(AT_ONCE_MAX)),
+        }
+    }
+
     /// The principal of `proxy`: its host as configured, whatever DNS says of it.
     pub(super) fn service(&self, proxy: &Host) -> String {
         match (&self.spn, &self.realm) {
@@ -49,6 +98,6 @@ impl Kerberos {
 
 impl fmt::Display for NoToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }

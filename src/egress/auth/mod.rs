@@ -8,17 +8,19 @@ mod basic;
 mod dialogue;
 mod digest;
 #[cfg(feature = "gssapi")]
-pub mod gss;
+mod kept;
 mod kerberos;
 mod method;
 mod negotiate;
 mod ntlm;
 mod scheme;
+#[cfg(feature = "gssapi")]
+pub mod system;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(super) use dialogue::Dialogue;
-pub use kerberos::{Exchange, Kerberos, Mechanism, NoToken};
+pub use kerberos::{Exchange, Kerberos, Lack, Mechanism, NoToken};
 use method::Method;
 pub use negotiate::NegotiateFault;
 pub use ntlm::{Membership, NtlmFault};

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::kerberos::{Exchange, Kerberos, NoToken};
 use super::method::Spoken;
 use crate::wire::authority::Host;
+use crate::wire::binding;
 use crate::wire::challenge::{self, Challenge};
 use crate::wire::connect::reply::Reply;
 
@@ -66,8 +67,8 @@ pub enum NegotiateFault {
     NoToken {
         /// The proxy's service principal.
         service: String,
-        /// In words.
-        why: String,
+        /// Why.
+        why: NoToken,
     },
     /// There is none in time.
     TimedOut,
@@ -84,11 +85,13 @@ pub enum NegotiateFault {
 }
 
 impl Negotiate {
-    /// Makes the token that is told next, if there is none yet.
+    /// Makes the token that is told next, if there is none yet; `end_point` is
+    /// `tls-server-end-point` of TLS to this proxy itself.
     pub(super) async fn fetch(
         &mut self,
         kerberos: &Kerberos,
         proxy: &Host,
+        end_point: Option<&[u8]>,
         deadline: Instant,
     ) -> Result<(), NegotiateFault> {
         let heard = match &self.leg {
@@ -97,15 +100,16 @@ impl Negotiate {
             Leg::Ready(..) | Leg::Told(_) => return Ok(()),
         };
         let (service, mechanism) = (kerberos.service(proxy), kerberos.mechanism.clone());
+        let binding = end_point.map(binding::tls_server_end_point);
         let making = move || match heard {
             Some((heard, context)) => Ok((context.step(Some(&heard))?, context)),
             None => {
-                let context = Context::new(mechanism.begin(&service)?);
+                let context = Context::new(mechanism.begin(&service, binding.as_deref())?);
                 Ok((context.step(None)?, context))
             }
         };
-        let made = apart(deadline, making).await?;
-        let (token, context) = made.map_err(|NoToken(why)| NegotiateFault::NoToken {
+        let made = apart(&kerberos.places, deadline, making).await?;
+        let (token, context) = made.map_err(|why| NegotiateFault::NoToken {
             service: kerberos.service(proxy),
             why,
         })?;
@@ -149,6 +153,7 @@ impl Negotiate {
     /// After the 2xx: what the proxy proves, if it proves anything, must hold.
     pub(super) async fn confirm(
         &self,
+        kerberos: &Kerberos,
         reply: &Reply,
         deadline: Instant,
     ) -> Result<(), NegotiateFault> {
@@ -162,10 +167,11 @@ impl Negotiate {
             return Ok(());
         };
         let proof = proof?;
-        let checked = apart(deadline, move || context.step(Some(&proof))).await?;
+        let checking = move || context.step(Some(&proof));
+        let checked = apart(&kerberos.places, deadline, checking).await?;
         match checked {
             Ok(_) => Ok(()),
-            Err(NoToken(why)) => Err(NegotiateFault::Unproven(why)),
+            Err(NoToken { why, .. }) => Err(NegotiateFault::Unproven(why)),
         }
     }
 
@@ -203,16 +209,19 @@ fn token(challenges: &[Challenge]) -> Option<Result<Vec<u8>, NegotiateFault>> {
 }
 
 // On a thread that may block, whose work ends on its own when it is no longer waited for. It is no
-// task of the drain's: it holds nothing of a session.
+// task of the drain's: it holds nothing of a session. The places of one identity come first, so that
+// those who wait for its KDC leave the others theirs.
 async fn apart<T: Send + 'static>(
+    places: &Arc<Semaphore>,
     deadline: Instant,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, NegotiateFault> {
     let doing = async {
-        let place = AT_ONCE.acquire().await.ok()?;
+        let place = places.clone().acquire_owned().await.ok()?;
+        let thread = AT_ONCE.acquire().await.ok()?;
         let work = move || {
             let done = work();
-            drop(place);
+            drop((place, thread));
             done
         };
         spawn_blocking(work).await.ok()

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use throughway::egress::{Backend, Choice, Hop, HopTimeouts, Scheme, Way};
+use futures_util::future::join_all;
+use throughway::egress::{Backend, Choice, Hop, HopTimeouts, Scheme, TlsTo, Way};
+use throughway::net::tls;
 
 use crate::support::backend::echo_backend;
+use crate::support::certs::dev_certificate;
 use crate::support::dialling::{
     TOKEN, assert_echoes, backend_by, by, egress, failed, hop_with, known_at, linked, server_inside,
 };
@@ -191,6 +195,70 @@ async fn a_kdc_that_does_not_answer_holds_a_dial_no_longer_than_a_reply_may() {
     let expected = ": asks for Negotiate; no Kerberos token in time: no KDC answered";
     assert!(error.ends_with(expected), "{error}");
     drop(answers);
+}
+
+#[tokio::test]
+async fn a_kdc_that_does_not_answer_leaves_other_hops_their_tokens() {
+    let backend = echo_backend().await;
+    let (answers, waits) = channel();
+    let stuck = Tickets::that_wait_for(waits);
+    let asks = vec![Act::Head, say(ASKS), Act::Stall];
+    let silent = proxy(asks).await;
+    let way = impatient(ticket_at(silent.address, &stuck));
+    // More than all the tokens that may be made at once.
+    join_all((0..40).map(|_| failed(&way))).await;
+
+    let tunnel = Act::Tunnel(backend.address);
+    let proxy = proxy(vec![Act::Head, say(ASKS), Act::Head, say(OK), tunnel]).await;
+    let tickets = Arc::new(Tickets::default());
+    let way = by(vec![ticket_at(proxy.address, &tickets)]);
+    assert_echoes(linked(&way).await).await;
+    drop(answers);
+}
+
+#[tokio::test]
+async fn over_tls_a_token_is_bound_to_the_proxys_certificate() {
+    let backend = echo_backend().await;
+    let cert = dev_certificate(&["proxy.test"]);
+    let tunnel = Act::Tunnel(backend.address);
+    let script = vec![Act::Head, say(ASKS), Act::Head, say(OK), tunnel];
+    let proxy = Script::play(vec![script], Some(cert.acceptor())).await;
+    let tickets = Arc::new(Tickets::default());
+    let to = TlsTo {
+        config: tls::client(cert.roots(), None).unwrap(),
+        name: "proxy.test".try_into().unwrap(),
+    };
+    let hop = Hop {
+        tls: Some(to),
+        ..ticket_at(proxy.address, &tickets)
+    };
+    assert_echoes(linked(&by(vec![hop])).await).await;
+    // The certificate is signed with P-256 and SHA-256.
+    let hash = digest(&SHA256, &cert.chain_der[0]);
+    let bound = [b"tls-server-end-point:", hash.as_ref()].concat();
+    assert_eq!(tickets.bindings(), [Some(bound)]);
+}
+
+#[tokio::test]
+async fn without_tls_to_the_proxy_itself_a_token_is_bound_to_nothing() {
+    let backend = echo_backend().await;
+    let asks = vec![Act::Head, say(ASKS), Act::Head, say(OK)];
+    let inner = proxy([asks, vec![Act::Tunnel(backend.address)]].concat()).await;
+    let cert = dev_certificate(&["proxy.test"]);
+    let opens = vec![Act::Head, say(OK), Act::Tunnel(inner.address)];
+    let outer = Script::play(vec![opens], Some(cert.acceptor())).await;
+    let to = TlsTo {
+        config: tls::client(cert.roots(), None).unwrap(),
+        name: "proxy.test".try_into().unwrap(),
+    };
+    let first = Hop {
+        tls: Some(to),
+        ..known_at(outer.address)
+    };
+    let tickets = Arc::new(Tickets::default());
+    let way = by(vec![first, ticket_at(inner.address, &tickets)]);
+    assert_echoes(linked(&way).await).await;
+    assert_eq!(tickets.bindings(), [None]);
 }
 
 #[tokio::test]

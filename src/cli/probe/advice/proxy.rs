@@ -4,7 +4,7 @@
 
 use super::step::At;
 use super::{Exit, Told, told};
-use crate::egress::{AuthFault, Choice, NegotiateFault, ReplyFault};
+use crate::egress::{AuthFault, Choice, Lack, NegotiateFault, ReplyFault};
 use crate::wire::socks5::Rep;
 use crate::wire::speaks::Speaks;
 
@@ -177,10 +177,30 @@ fn of_another_kind(asked: Speaks, speaks: Speaks) -> (String, &'static str) {
 
 fn by_ticket(why: &NegotiateFault) -> &'static str {
     match why {
-        NegotiateFault::NoToken { .. } | NegotiateFault::TimedOut => {
-            "check user and auth.spn of the hop, the ticket (klist) and krb5.conf"
-        }
+        NegotiateFault::NoToken { why, .. } => by_lack(why.lack),
+        NegotiateFault::TimedOut => by_lack(Lack::Kdc),
         _ => "set auth.scheme of the hop to another that it asks for, or look at its settings",
+    }
+}
+
+fn by_lack(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Ticket => {
+            "get a ticket by kinit, and have k5start or cron renew it; klist -c tells what a cache \
+             holds"
+        }
+        Lack::Key => "check user and auth.keytab of the hop: klist -k tells whose keys are in it",
+        Lack::Password => {
+            "check user and password of the hop before trying again: KDCs lock accounts"
+        }
+        Lack::User => "check user of the hop: name@REALM, as the KDC has it",
+        Lack::Service => {
+            "set auth.spn of the hop to the name that the proxy has in Kerberos: HTTP/ and its own \
+             host, which may not be the one in url"
+        }
+        Lack::Kdc => "check krb5.conf and the way to the KDC: port 88, TCP and UDP",
+        Lack::Clock => "set this machine's clock, or the KDC's: five minutes apart is too much",
+        Lack::Other => "check user and auth.spn of the hop, the ticket (klist) and krb5.conf",
     }
 }
 
@@ -188,7 +208,7 @@ fn by_ticket(why: &NegotiateFault) -> &'static str {
 mod tests {
     use super::super::check::{check, hop};
     use super::*;
-    use crate::egress::{Cause, Scheme, Step};
+    use crate::egress::{Cause, NoToken, Scheme, Step};
     use crate::wire::connect::reply::ReplyError;
 
     fn check_tunnel(target: &str, cause: Cause, expected: (&str, u8, &str, &str)) {
@@ -292,8 +312,32 @@ mod tests {
         check(
             ticket(NegotiateFault::TimedOut),
             "the proxy asks for Negotiate, NTLM; no Kerberos token in time: no KDC answered",
-            "check user and auth.spn of the hop, the ticket (klist) and krb5.conf",
+            "check krb5.conf and the way to the KDC: port 88, TCP and UDP",
         );
+        let lacks = |lack| {
+            let why = "no".to_owned();
+            ticket(NegotiateFault::NoToken {
+                service: "HTTP/p".to_owned(),
+                why: NoToken { lack, why },
+            })
+        };
+        for (lack, remedy) in [
+            (Lack::Ticket, "get a ticket by kinit"),
+            (Lack::Key, "check user and auth.keytab"),
+            (Lack::Password, "check user and password"),
+            (Lack::User, "check user of the hop: name@REALM"),
+            (Lack::Service, "set auth.spn of the hop"),
+            (Lack::Kdc, "check krb5.conf"),
+            (Lack::Clock, "set this machine's clock"),
+            (Lack::Other, "check user and auth.spn"),
+        ] {
+            assert!(by_lack(lack).starts_with(remedy), "{lack:?}");
+            check(
+                lacks(lack),
+                "the proxy asks for Negotiate, NTLM; no Kerberos token for HTTP/p: no",
+                by_lack(lack),
+            );
+        }
         check(
             ticket(NegotiateFault::NotAToken),
             "the proxy asks for Negotiate, NTLM; its Negotiate token is not one",
