@@ -154,6 +154,8 @@ sections! {
         "domain" "string" "empty"
         "workstation" "string" "empty"
         "spn" "string" "HTTP/ and the proxy's host"
+        "keytab" "file" "the process's"
+        "ccache" "file or ticket cache" "the process's"
     }
     HOP "egress.NAME.hop" {
         "url" "http, https, socks5 or socks5h URL" "required"
@@ -167,6 +169,8 @@ sections! {
         "domain" "string" "empty"
         "workstation" "string" "empty"
         "spn" "string" "HTTP/ and the proxy's host"
+        "keytab" "file" "the process's"
+        "ccache" "file or ticket cache" "the process's"
     }
     HOP_TLS "egress.NAME.hop.tls" {
         "ca" "file" "none"

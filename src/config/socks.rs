@@ -25,7 +25,7 @@ pub(super) fn protocol(scheme: &str) -> Option<Protocol> {
 /// User and password of a SOCKS hop; `None` after a fault.
 pub(super) fn credentials(section: Section<'_>) -> Option<Credentials> {
     let cx = section.cx;
-    let of_http = ["scheme", "domain", "workstation", "spn"];
+    let of_http = ["scheme", "domain", "workstation", "spn", "keytab", "ccache"];
     let of_http: Vec<_> = of_http
         .iter()
         .filter_map(|key| section.field(key))

@@ -88,6 +88,8 @@ fn told(auth: &Auth) -> String {
         }
         let spn = kerberos.spn.iter().map(|spn| format!(", spn {spn}"));
         text.extend(spn);
+        let keys = kerberos.mechanism.keys();
+        text.extend(keys.iter().map(|keys| format!(", {keys}")));
     }
     text
 }

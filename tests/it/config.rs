@@ -304,7 +304,28 @@ fn a_proxy_is_told_by_the_scheme_of_the_file_or_by_the_strongest_it_offers() {
 #[test]
 fn kerberos_is_told_where_it_is_asked_for_and_in_auto_where_the_user_has_a_realm() {
     let home = Home::new();
+    home.write("u.keytab", "\x05\x02");
+    home.write("u.cc", "\x05\x04");
+    let (keytab, cache) = (home.path("u.keytab"), home.path("u.cc"));
+    let own = |what: &str, path: &Path| format!("negotiate auth, {what} FILE:{}", path.display());
     for (auth, expected) in [
+        (
+            "user = 'u@R', keytab = 'u.keytab'",
+            own("keytab", &keytab).as_str(),
+        ),
+        (
+            "scheme = 'negotiate', user = 'u', keytab = 'FILE:u.keytab'",
+            &own("keytab", &keytab),
+        ),
+        ("ccache = 'u.cc'", &own("ticket cache", &cache)),
+        (
+            "user = 'u', ccache = 'FILE:u.cc'",
+            &own("ticket cache", &cache),
+        ),
+        (
+            "scheme = 'auto', ccache = 'KCM:0:u'",
+            "negotiate auth, ticket cache KCM:0:u",
+        ),
         ("scheme = 'negotiate'", "negotiate auth"),
         (
             "scheme = 'Negotiate', user = 'u@R', spn = 'HTTP/p@R'",

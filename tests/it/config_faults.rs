@@ -232,7 +232,7 @@ fn backends_and_proxies() {
         &["reached without it"],
     );
     let socks = |keys: &str| hop(&format!("url = 'socks5h://a'\nauth = {{ {keys} }}"));
-    for key in ["scheme = 'basic'", "spn = 'HTTP/a'"] {
+    for key in ["scheme = 'basic'", "spn = 'HTTP/a'", "ccache = 'KCM:'"] {
         check(
             &socks(&format!("{key}, user = 'u', password = 'p'")),
             &["a SOCKS proxy has none", "leave it out"],
@@ -282,6 +282,8 @@ fn backends_and_proxies() {
         "scheme = 'kerberos', user = 'u'",
         "user = 'u', spn = 'HTTP/p'",
         "scheme = 'basic', user = 'u', spn = 'HTTP/p'",
+        "user = 'u', keytab = 'a.keytab'",
+        "user = 'u', ccache = 'KCM:'",
     ] {
         let expected = ["this build has no Kerberos", "--features gssapi"];
         check(&ntlm(keys), &expected);
@@ -320,6 +322,40 @@ fn backends_and_proxies() {
             "no user whom",
         ),
         ("password = 'p'", "`user` is"),
+        (
+            "scheme = 'ntlm', user = 'u', keytab = 'a'",
+            "`keytab` is for Kerberos alone",
+        ),
+        (
+            "user = 'u', keytab = 'a', ccache = 'b'",
+            "`keytab` and `ccache` in one",
+        ),
+        (
+            "user = 'u', password = 'p', keytab = 'a'",
+            "`keytab` and `password` in one",
+        ),
+        (
+            "user = 'u', password = 'p', ccache = 'a'",
+            "`ccache` and `password` in one",
+        ),
+        (
+            "scheme = 'negotiate', keytab = 'a'",
+            "`keytab`, and no `user`",
+        ),
+        ("user = 'u', keytab = 'nowhere'", "/nowhere: no such file"),
+        (
+            "user = 'u', keytab = 'FILE:/'",
+            "`keytab`: not a keytab: /: is a directory",
+        ),
+        (
+            "user = 'u', keytab = '/etc/passwd'",
+            "/etc/passwd: it holds something else",
+        ),
+        ("ccache = 'FILE:nowhere'", "/nowhere: no such file"),
+        ("ccache = \"/a\\u0000b\"", "cannot be told to the library"),
+        ("ccache = 'MEMORY:a'", "not the name of a ticket cache"),
+        ("ccache = 'SESSION:a'", "not the name of a ticket cache"),
+        ("ccache = 'KCM:', domain = 'D'", "`domain` is told"),
     ] {
         check(&ntlm(keys), &[expected]);
     }
