@@ -10,23 +10,28 @@ from support.process import Process, eventually, free_port
 
 REALM = "CORP.TEST"
 USER, PASSWORD = f"alice@{REALM}", "open-sesame.42"
+# Another, who has the same password.
+OTHER = f"bob@{REALM}"
 # The gateway's proxy is `localhost`.
 SERVICE = f"HTTP/localhost@{REALM}"
 
 
 class Realm:
-    """A running KDC that knows a user and a proxy."""
+    """A running KDC that knows two users and a proxy."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.port = free_port()
         self.keytab, self.service_keytab = folder / "client.keytab", folder / "http.keytab"
+        self.other_keytab = folder / "other.keytab"
         self.env = self._configure("krb5.conf", self.port)
         self._run("/usr/sbin/kdb5_util", "create", "-s", "-r", REALM, "-P", "master")
         for query in (
             f"addprinc +requires_preauth -pw {PASSWORD} {USER}",
+            f"addprinc +requires_preauth -pw {PASSWORD} {OTHER}",
             f"addprinc -randkey {SERVICE}",
             f"ktadd -norandkey -k {self.keytab} {USER}",
+            f"ktadd -norandkey -k {self.other_keytab} {OTHER}",
             f"ktadd -k {self.service_keytab} {SERVICE}",
         ):
             self._run("/usr/sbin/kadmin.local", "-r", REALM, "-q", query)
@@ -41,15 +46,33 @@ class Realm:
 
     def with_ticket(self, name: str, lifetime: str = "1h") -> dict[str, str]:
         """The environment of a process whose cache holds a ticket of the user's."""
-        env = self.env | {"KRB5CCNAME": f"FILE:{self._folder / name}"}
-        self._run("kinit", "-l", lifetime, USER, env=env, typed=f"{PASSWORD}\n")
-        return env
+        return self.env | {"KRB5CCNAME": f"FILE:{self.cache(name, USER, lifetime)}"}
 
     def with_expired_ticket(self) -> dict[str, str]:
-        env = self.with_ticket("expired", "1s")
-        has_ended = lambda: subprocess.run(["klist", "-s"], env=env).returncode != 0
+        return self.env | {"KRB5CCNAME": f"FILE:{self.expired_cache()}"}
+
+    def cache(self, name: str, user: str, lifetime: str = "1h") -> Path:
+        """A file with a ticket of this user's."""
+        path = self._folder / name
+        env = self.env | {"KRB5CCNAME": f"FILE:{path}"}
+        self._run("kinit", "-l", lifetime, user, env=env, typed=f"{PASSWORD}\n")
+        return path
+
+    def expired_cache(self) -> Path:
+        path = self.cache("expired", USER, "1s")
+        # The KDC's word counts: it takes a ticket a moment longer than klist does.
+        words = ["kvno", "-q", "-c", str(path), SERVICE]
+        run = lambda: subprocess.run(words, env=self.env, stderr=subprocess.DEVNULL)
+        has_ended = lambda: run().returncode != 0
         eventually("the end of the ticket", has_ended)
-        return env
+        return path
+
+    def stale_keytab(self) -> Path:
+        """One with a key of the other user's that is none any more."""
+        path = self._folder / "stale.keytab"
+        commands = f"addent -password -p {OTHER} -k 1 -e aes256-cts-hmac-sha1-96\nold\nwkt {path}\n"
+        self._run("ktutil", typed=commands)
+        return path
 
     def without_kdc(self) -> dict[str, str]:
         """The environment of a process to which the KDC is not there."""

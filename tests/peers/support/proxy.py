@@ -1,5 +1,5 @@
 """The real proxies: squid (plain, with Basic, Digest or NTLM, over TLS), tinyproxy (plain, with Basic),
-and one that has pyspnego judge NTLM (over TLS too).
+and two that have others judge: pyspnego NTLM (over TLS too), MIT's library Kerberos (over TLS).
 
 Each resolves `backend.test` and `denied.test` from a file of its own and refuses the latter.
 Nothing else on the machine knows these names: a connection that arrives was resolved by the proxy.
@@ -93,8 +93,9 @@ KINDS = {
     "pyspnego": Kind("pyspnego", auth=True, schemes=("ntlm",)),
     "pyspnego over TLS": Kind("pyspnego", auth=True, schemes=("ntlm",), tls=True),
 }
-# For `test_kerberos.py` alone: it needs a realm, and a gateway with the feature `gssapi`.
+# For `test_kerberos.py` alone: these need a realm, and a gateway with the feature `gssapi`.
 NEGOTIATES = Kind("squid", auth=True, schemes=("negotiate",))
+NEGOTIATES_OVER_TLS = Kind("gssapi", auth=True, schemes=("negotiate",), tls=True)
 
 
 class Proxy:
@@ -119,6 +120,7 @@ class Proxy:
             "squid": self._squid,
             "tinyproxy": self._tinyproxy,
             "pyspnego": self._pyspnego,
+            "gssapi": self._gssapi,
         }[kind.program]
         self._run = lambda: program(folder, certificates)
         self.start()
@@ -191,10 +193,17 @@ Filter "{folder}/filter"
     def _pyspnego(self, folder: Path, certificates: Certificates) -> Process:
         users = folder / "users"
         users.write_text(f"{DOMAIN}:{USER}:{PASSWORD}\n")
-        argv: list[str | Path] = [sys.executable, PROGRAMS / "ntlm_proxy.py", str(self.port), self._log]
+        return self._asking("ntlm_proxy.py", certificates, {"NTLM_USER_FILE": str(users)})
+
+    def _gssapi(self, folder: Path, certificates: Certificates) -> Process:
+        keytab = {"KRB5_KTNAME": f"FILE:{folder}/http.keytab"}
+        return self._asking("kerberos_proxy.py", certificates, {**(self._env or {}), **keytab})
+
+    def _asking(self, name: str, certificates: Certificates, env: dict[str, str]) -> Process:
+        argv: list[str | Path] = [sys.executable, PROGRAMS / name, str(self.port), self._log]
         if self.kind.tls:
             argv += ["--tls", certificates.cert, certificates.key]
-        return Process(argv, {"NTLM_USER_FILE": str(users)})
+        return Process(argv, env)
 
 
 def names_from(hosts: Path) -> dict[str, str]:
