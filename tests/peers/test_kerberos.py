@@ -176,6 +176,19 @@ def test_a_proxy_with_another_key_is_502(
     running.wait_log("credentials rejected by negotiate; asks for Negotiate")
 
 
+def test_a_proxy_that_takes_tickets_alone_is_said_to(
+    realm: Realm, proxy: Proxy, client: Client, gateway: Callable[..., Gateway]
+) -> None:
+    port = free_port()
+    # No realm: a password is all there is, and NTLM is tried with it.
+    text = config(port, "ws://backend.test:80", proxy, f'user = "alice", password = "{PASSWORD}"')
+    running = gateway(text, realm.env, PROGRAM_WITH_GSSAPI)
+    with pytest.raises(Refused) as refusal:
+        client.connect(f"wss://localhost:{port}/table/echo", ORIGIN)
+    assert refusal.value.status == 502
+    running.wait_log("asks for Negotiate; it takes a ticket of Kerberos and no NTLM there")
+
+
 def keytab(realm: Realm) -> tuple[str, str]:
     """What Alice and Bob are told by: their keys."""
     own = f'user = "{USER}", keytab = "{realm.keytab}"'

@@ -38,6 +38,8 @@ pub struct Verifier {
     pub flags: u32,
     /// The last Type 1.
     pub offer: Mutex<Vec<u8>>,
+    /// The scheme that it asks for.
+    pub scheme: &'static str,
     /// What came of each Type 3.
     pub verdicts: Mutex<Vec<Result<(), String>>>,
 }
@@ -53,6 +55,7 @@ impl Verifier {
             target: "HTTP/127.0.0.1".to_owned(),
             binding: [0; 16],
             flags: 0,
+            scheme: "NTLM",
             offer: Mutex::default(),
             verdicts: Mutex::default(),
         }
@@ -66,7 +69,10 @@ impl Verifier {
             assert!(offer.starts_with(b"NTLMSSP\0\x01\0\0\0"), "{head}");
             *this.offer.lock().unwrap() = offer;
             let token = STANDARD.encode(this.challenge());
-            format!("HTTP/1.1 407 Who\r\nProxy-Authenticate: NTLM {token}\r\n{rest}").into_bytes()
+            let scheme = this.scheme;
+            let asks =
+                format!("HTTP/1.1 407 Who\r\nProxy-Authenticate: {scheme} {token}\r\n{rest}");
+            asks.into_bytes()
         }))
     }
 
@@ -76,11 +82,11 @@ impl Verifier {
         Act::Answer(Arc::new(move |head| {
             let verdict = this.verify(&authorization(head));
             let answer = match &verdict {
-                Ok(()) => super::proxy::OK,
-                Err(_) => ASKS_NTLM,
+                Ok(()) => super::proxy::OK.to_owned(),
+                Err(_) => ASKS_NTLM.replace("NTLM", this.scheme),
             };
             this.verdicts.lock().unwrap().push(verdict);
-            answer.as_bytes().to_vec()
+            answer.into_bytes()
         }))
     }
 
@@ -182,10 +188,10 @@ fn offered() -> [(u16, Vec<u8>); 4] {
 
 /// The message in a request's `Proxy-Authorization`.
 pub fn authorization(head: &str) -> Vec<u8> {
-    let line = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Proxy-Authorization: NTLM "));
-    STANDARD.decode(line.unwrap_or_default()).unwrap()
+    let begins = "Proxy-Authorization: ";
+    let line = head.lines().find_map(|line| line.strip_prefix(begins));
+    let token = line.and_then(|line| line.split(' ').nth(1));
+    STANDARD.decode(token.unwrap_or_default()).unwrap()
 }
 
 /// MsvAvChannelBindings for TLS whose certificate has this hash.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::debug;
 use zeroize::Zeroizing;
 
-use super::method::{Method, Unready, Verdict, Why};
+use super::method::{self, Method, Unready, Verdict, Why};
 use super::negotiate::NegotiateFault;
 use super::ntlm::Proving;
 use super::{Auth, Scheme};
@@ -200,8 +200,10 @@ impl<'a> Dialogue<'a> {
     fn next_scheme(&self, challenges: &[Challenge]) -> Result<Method, Unready> {
         let mut unready = Unready::NotOffered;
         let left = |scheme: &Scheme| !self.failed.contains(scheme);
+        let has_kerberos = self.auth.kerberos().is_some();
+        let may_stand_in = method::may_stand_in(self.auth.choice(), has_kerberos, challenges);
         for scheme in self.auth.schemes().filter(left) {
-            match Method::begin(scheme, challenges) {
+            match Method::begin(scheme, challenges, may_stand_in) {
                 Ok(method) => return Ok(method),
                 Err(Unready::NotOffered) => {}
                 Err(why) => unready = why,

@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 
 use super::digest::Session;
 use super::negotiate::{self, Negotiate, NegotiateFault};
-use super::ntlm::{self, Ntlm, NtlmFault, Proving};
-use super::{Scheme, basic};
+use super::ntlm::{self, Carrier, Ntlm, NtlmFault, Proving};
+use super::{Choice, Scheme, basic};
 use crate::egress::params::Credentials;
 use crate::wire::challenge::Challenge;
 use crate::wire::connect::reply::Reply;
-use crate::wire::digest::{Asked, Unanswerable};
+use crate::wire::digest::{self, Asked, Unanswerable};
 
 /// A scheme and where it is.
 #[derive(Debug, Clone)]
@@ -60,15 +60,21 @@ pub(super) enum Unready {
 
 impl Method {
     /// By `scheme`, if these challenges ask for it in a way that we can answer.
-    pub(super) fn begin(scheme: Scheme, challenges: &[Challenge]) -> Result<Self, Unready> {
+    /// NTLM is told in Negotiate where `may_stand_in`.
+    pub(super) fn begin(
+        scheme: Scheme,
+        challenges: &[Challenge],
+        may_stand_in: bool,
+    ) -> Result<Self, Unready> {
         match scheme {
-            Scheme::Basic if challenges.iter().any(|c| c.asks_for(basic::SCHEME)) => {
-                Ok(Self::Basic)
+            Scheme::Basic if offers(challenges, basic::SCHEME) => Ok(Self::Basic),
+            Scheme::Ntlm if offers(challenges, ntlm::SCHEME) => {
+                Ok(Self::Ntlm(Ntlm::by(Carrier::Ntlm)))
             }
-            Scheme::Ntlm if challenges.iter().any(|c| c.asks_for(ntlm::SCHEME)) => {
-                Ok(Self::Ntlm(Ntlm::default()))
+            Scheme::Ntlm if may_stand_in && offers(challenges, negotiate::SCHEME) => {
+                Ok(Self::Ntlm(Ntlm::by(Carrier::Negotiate)))
             }
-            Scheme::Negotiate if challenges.iter().any(|c| c.asks_for(negotiate::SCHEME)) => {
+            Scheme::Negotiate if offers(challenges, negotiate::SCHEME) => {
                 Ok(Self::Negotiate(Negotiate::default()))
             }
             Scheme::Basic | Scheme::Ntlm | Scheme::Negotiate => Err(Unready::NotOffered),
@@ -145,7 +151,7 @@ impl Method {
     pub(super) fn beginning(&self) -> Self {
         match self {
             Self::Basic | Self::Digest(_) => self.clone(),
-            Self::Ntlm(_) => Self::Ntlm(Ntlm::default()),
+            Self::Ntlm(ntlm) => Self::Ntlm(ntlm.beginning()),
             Self::Negotiate(_) => Self::Negotiate(Negotiate::default()),
         }
     }
@@ -160,4 +166,16 @@ impl Method {
             (Self::Basic | Self::Digest(_) | Self::Ntlm(_) | Self::Negotiate(_), _) => false,
         }
     }
+}
+
+/// Whether NTLM may be told in Negotiate: where it is the one scheme of the file, or where a proxy
+/// offers nothing else that a password could answer. Whoever has Kerberos means a ticket there.
+pub(super) fn may_stand_in(choice: Choice, has_kerberos: bool, challenges: &[Challenge]) -> bool {
+    let others = [basic::SCHEME, digest::SCHEME];
+    let is_alone = !others.iter().any(|other| offers(challenges, other));
+    !has_kerberos && (choice != Choice::Auto || is_alone)
+}
+
+fn offers(challenges: &[Challenge], scheme: &str) -> bool {
+    challenges.iter().any(|c| c.asks_for(scheme))
 }

@@ -1,8 +1,10 @@
 //! NTLM ([MS-NTHT]): three legs on one connection, which is proven as a whole and carries nothing
 //! but our tunnel.
 //!
-//! Knows which leg is next, and that a connection that is lost takes its legs with it. Knows no
-//! sockets, and no scheme beside it.
+//! A proxy that offers Negotiate alone is told the same legs under that name, as Windows does where it
+//! has no ticket: without SPNEGO around them, by which squid's `negotiate_wrapper_auth` tells them
+//! from tickets. Knows which leg is next, and that a connection that is lost takes its legs with it.
+//! Knows no sockets, and no other scheme but by its name.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,6 +13,7 @@ use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
 use super::method::Spoken;
+use super::negotiate as by_negotiate;
 use crate::egress::params::Credentials;
 use crate::wire::authority::Host;
 use crate::wire::challenge::Challenge;
@@ -44,9 +47,20 @@ pub(super) struct Proving<'a> {
 /// How far we are with one proxy.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ntlm {
+    carrier: Carrier,
     leg: Leg,
     /// Whether a connection was lost on the way already.
     was_lost: bool,
+}
+
+/// Under which name the legs go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Carrier {
+    /// Their own.
+    #[default]
+    Ntlm,
+    /// The one of what they stand in for.
+    Negotiate,
 }
 
 /// What this connection was told, or is told next.
@@ -70,6 +84,8 @@ pub enum NtlmFault {
     Rejected,
     /// It answered Type 1, and not with a challenge.
     Unanswered,
+    /// The same in Negotiate: it wants a ticket.
+    KerberosAlone,
     /// It answered with something that is no token.
     NotAToken,
     /// It answered with a token that is no challenge.
@@ -80,14 +96,36 @@ pub enum NtlmFault {
     ClosesMidway,
 }
 
+impl Carrier {
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::Ntlm => SCHEME,
+            Self::Negotiate => by_negotiate::SCHEME,
+        }
+    }
+}
+
 impl Ntlm {
+    /// From the beginning.
+    pub(super) fn by(carrier: Carrier) -> Self {
+        Self {
+            carrier,
+            ..Self::default()
+        }
+    }
+
+    /// The same from the beginning.
+    pub(super) fn beginning(&self) -> Self {
+        Self::by(self.carrier)
+    }
+
     /// What the next CONNECT carries.
     pub(super) fn speak(&mut self) -> Option<Spoken> {
         match std::mem::take(&mut self.leg) {
             Leg::Silent => {
                 self.leg = Leg::Offered;
                 Some(Spoken {
-                    value: token::header(&negotiate::message()),
+                    value: token::header(self.carrier.scheme(), &negotiate::message()),
                     secrets: Vec::new(),
                 })
             }
@@ -116,12 +154,17 @@ impl Ntlm {
             Leg::Proven => return Err(NtlmFault::Rejected),
             Leg::Silent | Leg::Offered | Leg::Challenged(_) => {}
         }
-        let mut tokens = challenges.iter().filter(|c| c.asks_for(SCHEME));
+        let scheme = self.carrier.scheme();
+        let mut tokens = challenges.iter().filter(|c| c.asks_for(scheme));
         let token68 = tokens.find_map(|c| c.token68.as_deref());
-        let proof = prove(token68.ok_or(NtlmFault::Unanswered)?, proving)?;
+        let unanswered = match self.carrier {
+            Carrier::Ntlm => NtlmFault::Unanswered,
+            Carrier::Negotiate => NtlmFault::KerberosAlone,
+        };
+        let proof = prove(scheme, token68.ok_or(unanswered)?, proving)?;
         Ok(Self {
             leg: Leg::Challenged(proof),
-            was_lost: self.was_lost,
+            ..*self
         })
     }
 
@@ -139,7 +182,11 @@ impl Ntlm {
     }
 }
 
-fn prove(token68: &str, proving: &Proving<'_>) -> Result<Zeroizing<String>, NtlmFault> {
+fn prove(
+    scheme: &str,
+    token68: &str,
+    proving: &Proving<'_>,
+) -> Result<Zeroizing<String>, NtlmFault> {
     let message = token::message(token68).ok_or(NtlmFault::NotAToken)?;
     let challenge = challenge::Challenge::parse(&message).map_err(NtlmFault::NotAChallenge)?;
     let (domain, user) = parted(proving);
@@ -157,7 +204,10 @@ fn prove(token68: &str, proving: &Proving<'_>) -> Result<Zeroizing<String>, Ntlm
     };
     let offer = negotiate::message();
     let proof = authenticate::message(&offer, &challenge, &identity, &purpose, &fresh());
-    Ok(token::header(&proof.map_err(NtlmFault::Unprovable)?))
+    Ok(token::header(
+        scheme,
+        &proof.map_err(NtlmFault::Unprovable)?,
+    ))
 }
 
 // The environment has one place for both, and writes `DOMAIN\user` there.
@@ -206,6 +256,7 @@ impl fmt::Display for NtlmFault {
         match self {
             Self::Rejected => f.write_str("credentials rejected"),
             Self::Unanswered => f.write_str("it does not answer NTLM with a challenge"),
+            Self::KerberosAlone => f.write_str("it takes a ticket of Kerberos and no NTLM there"),
             Self::NotAToken => f.write_str("its NTLM challenge is not base64"),
             Self::NotAChallenge(why) => write!(f, "its NTLM challenge cannot be read: {why}"),
             Self::Unprovable(why) => why.fmt(f),
@@ -279,6 +330,23 @@ mod tests {
         check("NTLM TlRMTVNTUAACAAAA", bounds);
         let other = NtlmFault::NotAChallenge(NotAChallenge::Signature);
         check("NTLM YWJj", other);
+    }
+
+    #[test]
+    fn in_negotiate_every_leg_has_that_name_and_hears_it_alone() {
+        let mut ntlm = Ntlm::by(Carrier::Negotiate);
+        let offer = ntlm.speak().expect("Type 1");
+        assert!(offer.value.starts_with("Negotiate TlRMTVNTUAABAAAA"));
+        for silent in [TYPE_2, "Negotiate", "Basic realm=x"] {
+            let fault = after(&ntlm, silent).err();
+            assert_eq!(fault, Some(NtlmFault::KerberosAlone), "{silent}");
+        }
+        let challenge = TYPE_2.replace("NTLM ", "Negotiate ");
+        let mut ntlm = after(&ntlm, &challenge).expect("a leg");
+        let proof = ntlm.speak().expect("Type 3");
+        assert!(proof.value.starts_with("Negotiate TlRMTVNTUAADAAAA"));
+        let again = ntlm.beginning().speak().expect("Type 1");
+        assert_eq!(again.value, offer.value);
     }
 
     #[test]

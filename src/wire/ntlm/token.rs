@@ -1,4 +1,5 @@
-//! A message as it stands in a header: `NTLM <base64>` ([MS-NTHT] §2.1).
+//! A message as it stands in a header: `NTLM <base64>` ([MS-NTHT] §2.1), or with another scheme's name
+//! before it.
 //!
 //! Knows no message by its content.
 
@@ -20,9 +21,9 @@ const LAX: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The value of `Proxy-Authorization`.
-pub fn header(message: &[u8]) -> Zeroizing<String> {
+pub fn header(scheme: &str, message: &[u8]) -> Zeroizing<String> {
     let token = Zeroizing::new(STANDARD.encode(message));
-    Zeroizing::new(format!("{SCHEME} {}", token.as_str()))
+    Zeroizing::new(format!("{scheme} {}", token.as_str()))
 }
 
 /// The message in a challenge's token68; `None` where it is none, or longer than any.
@@ -39,7 +40,10 @@ mod tests {
 
     #[test]
     fn a_message_goes_there_and_back() {
-        assert_eq!(header(b"NTLMSSP\0\x01").as_str(), "NTLM TlRMTVNTUAAB");
+        assert_eq!(
+            header(SCHEME, b"NTLMSSP\0\x01").as_str(),
+            "NTLM TlRMTVNTUAAB"
+        );
         assert_eq!(message("TlRMTVNTUAAB"), Some(b"NTLMSSP\0\x01".to_vec()));
         assert_eq!(message("TlRMTVNTUA=="), Some(b"NTLMSSP".to_vec()));
         assert_eq!(message("TlRMTVNTUA"), Some(b"NTLMSSP".to_vec()));

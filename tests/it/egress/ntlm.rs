@@ -295,6 +295,73 @@ async fn a_plain_proxy_behind_one_with_tls_is_bound_to_nothing() {
     assert_eq!(inner.verdicts(), [Ok(())]);
 }
 
+/// Asks for Negotiate and goes through NTLM's legs there.
+fn passes_in_negotiate(verifier: &Arc<Verifier>, backend: &Script) -> Vec<Act> {
+    let asks = vec![Act::Head, say(&ASKS_NTLM.replace("NTLM", verifier.scheme))];
+    let tunnel = vec![Act::Tunnel(backend.address)];
+    [asks, verifier.legs(), tunnel].concat()
+}
+
+fn verifier_in_negotiate(password: &'static str) -> Arc<Verifier> {
+    Arc::new(Verifier {
+        scheme: "Negotiate",
+        ..Verifier::new(USER, password)
+    })
+}
+
+#[tokio::test]
+async fn a_proxy_that_offers_negotiate_alone_is_told_ntlm_there() {
+    for choice in [ONLY, Choice::Auto] {
+        let backend = echo_backend().await;
+        let verifier = verifier_in_negotiate(PASSWORD);
+        let asked = passes_in_negotiate(&verifier, &backend);
+        let unasked = [verifier.legs(), vec![Act::Tunnel(backend.address)]].concat();
+        let proxy = proxy_by_turns(vec![asked, unasked]).await;
+        let way = by(vec![hop_by(proxy.address, choice)]);
+        assert_echoes(linked(&way).await).await;
+        assert_echoes(linked(&way).await).await;
+        assert_eq!(verifier.verdicts(), [Ok(()), Ok(())]);
+        let heard = proxy.heard_in_all();
+        assert_eq!((proxy.connections(), told(&proxy)), (2, [2, 0, 2]));
+        assert_eq!(times(&heard, "Authorization: Negotiate TlRM"), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_in_negotiate_is_told_once() {
+    let backend = echo_backend().await;
+    let verifier = verifier_in_negotiate("another word");
+    let proxy = proxy(passes_in_negotiate(&verifier, &backend)).await;
+    let error = failed(&by(vec![hop_by(proxy.address, Choice::Auto)])).await;
+    let expected = ": credentials rejected by ntlm; asks for Negotiate";
+    assert!(error.to_string().ends_with(expected), "{error}");
+    assert_eq!((proxy.connections(), told(&proxy)), (1, [1, 0, 1]));
+}
+
+#[tokio::test]
+async fn in_auto_what_is_offered_by_its_own_name_comes_before_ntlm_in_negotiate() {
+    let asks = ASKS_NTLM.replace(
+        "NTLM\r\n",
+        "Negotiate\r\nProxy-Authenticate: Basic realm=x\r\n",
+    );
+    let backend = echo_backend().await;
+    let tunnel = Act::Tunnel(backend.address);
+    let proxy = proxy(vec![Act::Head, say(&asks), Act::Head, say(OK), tunnel]).await;
+    assert_echoes(linked(&by(vec![known_at(proxy.address)])).await).await;
+    assert_eq!(told(&proxy), [0, 0, 0]);
+    assert_eq!(times(&proxy.heard_in_all(), TOKEN), 1);
+}
+
+#[tokio::test]
+async fn a_proxy_that_takes_tickets_alone_is_said_to() {
+    let asks = ASKS_NTLM.replace("NTLM", "Negotiate");
+    let proxy = proxy(vec![Act::Head, say(&asks), Act::Head, say(&asks)]).await;
+    let error = failed(&by(vec![hop_by(proxy.address, Choice::Auto)])).await;
+    let expected = ": asks for Negotiate; it takes a ticket of Kerberos and no NTLM there";
+    assert!(error.to_string().ends_with(expected), "{error}");
+    assert_eq!(told(&proxy), [1, 0, 0]);
+}
+
 #[tokio::test]
 async fn auto_takes_ntlm_before_basic_and_basic_after_it() {
     let asks = ASKS_NTLM.replace("NTLM\r\n", "NTLM\r\nProxy-Authenticate: Basic realm=x\r\n");

@@ -138,9 +138,9 @@ async fn rule_17_the_strongest_challenge_is_answered_first_each_once_and_none_wi
     }
     // What cannot be answered is told, and answered with nothing.
     let knows = "credentials are configured for auto (digest, ntlm or basic)";
-    let several = asks(&["Negotiate", "Bearer"]);
+    let several = asks(&["Mutual", "Bearer"]);
     for (asks, expected) in [
-        (several, format!(": asks for Negotiate, Bearer; {knows}")),
+        (several, format!(": asks for Mutual, Bearer; {knows}")),
         (asks(&[]), format!(": asks for nothing it names; {knows}")),
     ] {
         let proxy = proxy_that_refuses(&asks).await;

@@ -1,5 +1,5 @@
 """The real proxies: squid (plain, with Basic, Digest or NTLM, over TLS), tinyproxy (plain, with Basic),
-and two that have others judge: pyspnego NTLM (over TLS too), MIT's library Kerberos (over TLS).
+and two that have others judge: pyspnego NTLM (over TLS too, and in Negotiate), MIT's library Kerberos (over TLS).
 
 Each resolves `backend.test` and `denied.test` from a file of its own and refuses the latter.
 Nothing else on the machine knows these names: a connection that arrives was resolved by the proxy.
@@ -38,6 +38,12 @@ auth_param ntlm program /usr/lib/squid/ntlm_fake_auth
 auth_param ntlm children 1
 auth_param ntlm keep_alive on
 """,
+    # It tells NTLM from tickets by how a token begins, and takes whatever NTLM it is told.
+    "ntlm in negotiate": """
+auth_param negotiate program /usr/lib/squid/negotiate_wrapper_auth --ntlm /usr/lib/squid/ntlm_fake_auth --kerberos /bin/false
+auth_param negotiate children 1
+auth_param negotiate keep_alive on
+""",
     "negotiate": """
 auth_param negotiate program /usr/lib/squid/negotiate_kerberos_auth -k {folder}/http.keytab -s GSS_C_NO_NAME
 auth_param negotiate children 1
@@ -66,7 +72,7 @@ class Kind:
 
     @property
     def ntlm(self) -> bool:
-        return self.auth and "ntlm" in self.schemes
+        return self.auth and self.schemes[0].startswith("ntlm")
 
     def requests(self, sessions: int) -> int:
         """How many requests so many sessions make, one after the other."""
@@ -83,6 +89,9 @@ KINDS = {
     "squid with Digest": Kind("squid", auth=True, schemes=("digest",)),
     "squid with Basic and Digest": Kind("squid", auth=True, schemes=("basic", "digest")),
     "squid with NTLM": Kind("squid", auth=True, schemes=("ntlm",), wrong_password=""),
+    "squid with NTLM in Negotiate": Kind(
+        "squid", auth=True, schemes=("ntlm in negotiate",), wrong_password=""
+    ),
     "squid over TLS": Kind("squid", tls=True),
     "squid over TLS with Basic": Kind("squid", auth=True, tls=True),
     "tinyproxy": Kind("tinyproxy", denied="403 Filtered"),
@@ -92,6 +101,9 @@ KINDS = {
     ),
     "pyspnego": Kind("pyspnego", auth=True, schemes=("ntlm",)),
     "pyspnego over TLS": Kind("pyspnego", auth=True, schemes=("ntlm",), tls=True),
+    "pyspnego with NTLM in Negotiate": Kind(
+        "pyspnego", auth=True, schemes=("ntlm in negotiate",), tls=True
+    ),
 }
 # For `test_kerberos.py` alone: these need a realm, and a gateway with the feature `gssapi`.
 NEGOTIATES = Kind("squid", auth=True, schemes=("negotiate",))
@@ -193,7 +205,8 @@ Filter "{folder}/filter"
     def _pyspnego(self, folder: Path, certificates: Certificates) -> Process:
         users = folder / "users"
         users.write_text(f"{DOMAIN}:{USER}:{PASSWORD}\n")
-        return self._asking("ntlm_proxy.py", certificates, {"NTLM_USER_FILE": str(users)})
+        name = "ntlm_proxy.py" if "ntlm" in self.kind.schemes else "ntlm_in_negotiate_proxy.py"
+        return self._asking(name, certificates, {"NTLM_USER_FILE": str(users)})
 
     def _gssapi(self, folder: Path, certificates: Certificates) -> Process:
         keytab = {"KRB5_KTNAME": f"FILE:{folder}/http.keytab"}

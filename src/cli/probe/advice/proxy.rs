@@ -4,7 +4,7 @@
 
 use super::step::At;
 use super::{Exit, Told, told};
-use crate::egress::{AuthFault, Choice, Lack, NegotiateFault, ReplyFault};
+use crate::egress::{AuthFault, Choice, Lack, NegotiateFault, NtlmFault, ReplyFault};
 use crate::wire::socks5::Rep;
 use crate::wire::speaks::Speaks;
 
@@ -96,6 +96,13 @@ impl At<'_> {
             AuthFault::Unanswerable { .. } => (
                 format!("the proxy {fault}"),
                 "set auth.scheme of the hop to another that it asks for, or look at its settings",
+            ),
+            AuthFault::Ntlm {
+                why: NtlmFault::KerberosAlone,
+                ..
+            } => (
+                format!("the proxy {fault}"),
+                "set auth.scheme of the hop to negotiate, in a build with the feature gssapi",
             ),
             AuthFault::Ntlm { .. } => (
                 format!("the proxy {fault}"),
@@ -304,6 +311,14 @@ mod tests {
             "the proxy asks for Negotiate, NTLM; credentials are configured for auto (digest, \
              ntlm or basic)",
             "none that it asks for is spoken here: ask whoever runs it for one that is",
+        );
+        check(
+            AuthFault::Ntlm {
+                offered: "Negotiate".to_owned(),
+                why: NtlmFault::KerberosAlone,
+            },
+            "the proxy asks for Negotiate; it takes a ticket of Kerberos and no NTLM there",
+            "set auth.scheme of the hop to negotiate, in a build with the feature gssapi",
         );
         let ticket = |why| AuthFault::Negotiate {
             offered: offered(),
