@@ -10,5 +10,6 @@ pub mod no_proxy;
 pub mod origin;
 pub mod pool;
 pub mod route;
+pub mod wpad;
 
 pub use decide::{Decision, Denied, Unavailable, decide};
