@@ -231,7 +231,7 @@ pub fn of_dial_told(error: &DialError) -> Refusal {
 fn proxy_status(step: &Step, cause: &Cause) -> &'static str {
     match cause {
         Cause::Timeout => match step {
-            Step::Pac(_) => error!("proxy_configuration_error"),
+            Step::Find | Step::Pac(_) => error!("proxy_configuration_error"),
             Step::Resolve(_) => error!("dns_timeout"),
             Step::Connect(_) | Step::Tls | Step::Greeting | Step::Login | Step::Tunnel(_) => {
                 error!("connection_timeout")
@@ -270,7 +270,8 @@ fn proxy_status(step: &Step, cause: &Cause) -> &'static str {
         },
         Cause::Lost(_) => match step {
             Step::Upgrade => error!("http_response_incomplete"),
-            Step::Pac(_)
+            Step::Find
+            | Step::Pac(_)
             | Step::Resolve(_)
             | Step::Connect(_)
             | Step::Tls

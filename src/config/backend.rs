@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::egress::{Backend, Server, ServerAddress, Timeouts, Way};
+use crate::egress::{Backend, Server, ServerAddress, Timeouts, Way, auto};
 use crate::policy::pool::RoundRobin;
 use crate::wire::authority::Authority;
 use crate::wire::origin::default_port;
@@ -16,12 +16,14 @@ use super::field::Field;
 use super::leg::Leg;
 use super::reader::Section;
 use super::url::{NotAUrl, Target, Url};
-use super::{environment, rewrite, schema};
+use super::{automatic, environment, rewrite, schema};
 
 /// The straight way, as the file calls it.
 pub(super) const DIRECT: &str = "direct";
 /// The way that the environment's variables say, as the file calls it.
 pub(super) const ENVIRONMENT: &str = "env";
+/// The way that is found, as the file calls it.
+pub(super) const AUTOMATIC: &str = auto::NAME;
 
 /// The longest path that a Unix socket address holds on Linux, without its NUL (unix(7)).
 const UNIX_PATH_BYTES_MAX: usize = 107;
@@ -32,6 +34,8 @@ pub(super) struct Egresses<'a> {
     by_name: HashMap<&'a str, Option<Way>>,
     /// What the environment says, once a backend asks for it.
     environment: OnceCell<Option<Way>>,
+    /// What is to be found, the same.
+    automatic: OnceCell<Option<Way>>,
 }
 
 /// One backend of the file; `None` after a fault.
@@ -72,6 +76,7 @@ impl<'a> Egresses<'a> {
         Self {
             by_name,
             environment: OnceCell::new(),
+            automatic: OnceCell::new(),
         }
     }
 }
@@ -85,13 +90,19 @@ fn way(section: Section<'_>, egresses: &Egresses<'_>) -> Option<Way> {
         return Some(Way::Direct);
     }
     if text.text == ENVIRONMENT {
-        let read = || environment::read(section.cx, &text).map(|e| Way::ByScheme(Arc::new(e)));
+        let read = || environment::read(section.cx, &text, ENVIRONMENT);
+        let read = || read().map(|ways| Way::ByScheme(Arc::new(ways)));
         return egresses.environment.get_or_init(read).clone();
+    }
+    if text.text == AUTOMATIC {
+        let lower = || automatic::lower(section.cx, &text);
+        let lower = || lower().map(|auto| Way::Auto(Arc::new(auto)));
+        return egresses.automatic.get_or_init(lower).clone();
     }
     let Some(way) = egresses.by_name.get(text.text) else {
         let mut names: Vec<&str> = egresses.by_name.keys().copied().collect();
         names.sort_unstable();
-        names.extend([DIRECT, ENVIRONMENT]);
+        names.extend([DIRECT, ENVIRONMENT, AUTOMATIC]);
         unknown_name(section.cx, &text, "egress", names.into_iter());
         return None;
     };

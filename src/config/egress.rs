@@ -6,7 +6,7 @@ use crate::egress::{Auth, Choice, Credentials, Egress, Hop, HopTimeouts, Protoco
 use crate::policy::no_proxy::NoProxy;
 use crate::wire::authority::Host;
 
-use super::backend::{DIRECT, ENVIRONMENT, Egresses};
+use super::backend::{AUTOMATIC, DIRECT, ENVIRONMENT, Egresses};
 use super::context::Text;
 use super::fault::Fault;
 use super::field::Field;
@@ -21,7 +21,7 @@ use super::{kerberos, keys, membership, name, pac, schema, secret, socks, sugges
 const HOPS_MAX: usize = 8;
 
 /// Words that mean a way out without a section.
-const RESERVED: [&str; 2] = [DIRECT, ENVIRONMENT];
+const RESERVED: [&str; 3] = [DIRECT, ENVIRONMENT, AUTOMATIC];
 
 pub(super) fn lower<'a>(file: Section<'a>) -> Egresses<'a> {
     let fields = name::named(file, "egress", &RESERVED).into_iter();

@@ -12,7 +12,6 @@ use crate::egress::{
 };
 use crate::policy::no_proxy::NoProxy;
 
-use super::backend::ENVIRONMENT;
 use super::context::{Context, Text, quoted};
 use super::egress;
 use super::fault::Fault;
@@ -42,8 +41,9 @@ struct Variable {
 /// A fault that is in the list already.
 struct Reported;
 
-/// What the environment says. `at` is where it was asked for; `None` after a fault.
-pub(super) fn read(cx: &Context<'_>, at: &Text<'_>) -> Option<ByScheme> {
+/// What the environment says, for an egress of this name. `at` is where it was asked for; `None`
+/// after a fault.
+pub(super) fn read(cx: &Context<'_>, at: &Text<'_>, name: &'static str) -> Option<ByScheme> {
     let (ws, wss) = (first_of(cx, &FOR_WS), first_of(cx, &FOR_WSS));
     // Without a proxy nobody goes past it, and a faulty list of who does harms nobody.
     let no_proxy = match (&ws, &wss) {
@@ -51,7 +51,7 @@ pub(super) fn read(cx: &Context<'_>, at: &Text<'_>) -> Option<ByScheme> {
         _ => no_proxy(cx, at)?,
     };
     let found = |variable: Option<Variable>| match variable {
-        Some(variable) => found(cx, at, &variable, &no_proxy).map(Some),
+        Some(variable) => found(cx, at, name, &variable, &no_proxy).map(Some),
         None => Ok(None),
     };
     match (found(ws), found(wss)) {
@@ -95,22 +95,23 @@ fn no_proxy(cx: &Context<'_>, at: &Text<'_>) -> Option<NoProxy> {
 fn found(
     cx: &Context<'_>,
     at: &Text<'_>,
+    name: &'static str,
     variable: &Variable,
     no_proxy: &NoProxy,
 ) -> Result<Found, Reported> {
     let hop = hop(cx, at, &variable.value).map_err(|(reason, help)| {
-        let name = variable.name;
+        let variable = variable.name;
         let message =
-            format!("the environment variable {name} is not the URL of a proxy: {reason}");
+            format!("the environment variable {variable} is not the URL of a proxy: {reason}");
         let fault = Fault::at(at.span.clone(), message);
         let fault = fault.expected("http://user:password@host:port, as all programs read it");
         cx.report(fault.help_if_any(help));
         Reported
     })?;
     Ok(Found {
-        variable: variable.name,
+        source: variable.name,
         egress: Arc::new(Egress {
-            name: ENVIRONMENT.to_owned(),
+            name: name.to_owned(),
             no_proxy: no_proxy.clone(),
             hops: vec![hop],
             timeouts: HopTimeouts::default(),

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::egress::TlsTo;
@@ -16,6 +16,9 @@ use super::certificate::{self, Identity};
 use super::context::Context;
 use super::fault::Fault;
 use super::reader::Section;
+
+/// A certificate chain and its key.
+type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// What the legs to one backend or one proxy share.
 pub(super) struct Leg {
@@ -41,6 +44,33 @@ impl Leg {
             Some(Ok(identity)) => identity.map(|i| (i.chain, i.private)),
             None => None,
         };
+        Self::with(cx, roots, identity, name, place)
+    }
+
+    /// From a `tls` section that has `ca` and nothing else, or from none.
+    pub(super) fn trusting(
+        cx: &Context<'_>,
+        section: Option<Section<'_>>,
+        place: Range<usize>,
+    ) -> Option<Self> {
+        let place = section.map_or(place, |s| s.span());
+        let roots = roots(cx, section, &place)?;
+        Self::with(cx, roots, None, None, place)
+    }
+
+    /// By the OS store alone, even if that is empty: who uses it is not known yet, and may be nobody.
+    pub(super) fn of_system(cx: &Context<'_>, place: Range<usize>) -> Option<Self> {
+        let roots = cx.os_roots.get_or_init(os_roots).clone();
+        Self::with(cx, roots, None, None, place)
+    }
+
+    fn with(
+        cx: &Context<'_>,
+        roots: RootCertStore,
+        identity: Option<Shown>,
+        name: Option<ServerName<'static>>,
+        place: Range<usize>,
+    ) -> Option<Self> {
         match tls::client(roots, identity) {
             Ok(config) => Some(Self { config, name }),
             Err(error) => {

@@ -5,6 +5,7 @@
 //! (`toml`), [`schema`] says which keys there are, `reader` takes them out, and one file a section
 //! turns them into parameters.
 
+mod automatic;
 mod backend;
 mod certificate;
 mod context;
@@ -68,7 +69,7 @@ fn read(path: &Path) -> Result<String, Faults> {
 
 #[allow(
     clippy::disallowed_methods,
-    reason = "secrets and `egress = \"env\"` refer to it, and this is one of the two doors to it"
+    reason = "secrets, `egress = \"env\"` and `egress = \"auto\"` refer to it, and this is one of the two doors to it"
 )]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()

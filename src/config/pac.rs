@@ -23,7 +23,7 @@ const CACHE: Duration = Duration::from_secs(5 * 60);
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Keys that mean something only beside `pac`.
-const ONLY_WITH_PAC: [&str; 4] = ["pac_refresh", "pac_cache", "auth", "auth_for"];
+const ONLY_WITH_PAC: [&str; 5] = ["pac_refresh", "pac_cache", "auth", "auth_for", "tls"];
 
 /// What the evaluator gets of the environment: how it tells the time and finds names.
 const ENVIRONMENT: [&str; 4] = ["TZ", "TZDIR", "LOCALDOMAIN", "RES_OPTIONS"];
@@ -36,6 +36,7 @@ pub(super) fn is_asked_for(section: Section<'_>) -> bool {
             let message = format!("`{}` without `pac`", field.key);
             let help = match field.key {
                 "auth" => "a proxy's credentials are in its `hop`",
+                "tls" => "TLS to an https:// proxy is in its `hop`",
                 _ => "it belongs to a script, and this egress has none",
             };
             let fault = Fault::at(field.key_span(), message).help(help);
@@ -65,7 +66,8 @@ pub(super) fn lower(name: &str, section: Section<'_>) -> Option<Pac> {
     let retry_after = section.duration("retry_after", RETRY_AFTER);
     let timeouts = timeouts(section);
     let text = section.text("pac")?;
-    let leg = Leg::lower(section.cx, None, text.span.clone());
+    let tls = section.section("tls", &schema::PAC_TLS);
+    let leg = Leg::trusting(section.cx, tls, text.span.clone());
     let source = source(section.cx, &text, leg.as_ref());
     Some(Pac::new(Params {
         name: name.to_owned(),
@@ -82,7 +84,7 @@ pub(super) fn lower(name: &str, section: Section<'_>) -> Option<Pac> {
 }
 
 /// This very program.
-fn evaluator(cx: &Context<'_>) -> Program {
+pub(super) fn evaluator(cx: &Context<'_>) -> Program {
     // Where there is one, the link leads to the running program even when its file was replaced.
     let link = Path::new("/proc/self/exe");
     let path = match link.exists() {

@@ -115,7 +115,7 @@ sections! {
     BACKEND "backend.NAME" {
         "servers" "list of tables" "required"
         "tls" "table" "empty"
-        "egress" "name, \"env\" or \"direct\"" "direct"
+        "egress" "name, \"env\", \"auto\" or \"direct\"" "direct"
         "timeouts" "table" "empty"
     }
     BACKEND_SERVER "backend.NAME.servers" {
@@ -143,6 +143,7 @@ sections! {
         "pac_cache" "duration" "5m"
         "auth" "table" "none"
         "auth_for" "list of proxies" "none"
+        "tls" "table" "empty"
         "order" "\"failover\" or \"round-robin\"" "failover"
         "retry_after" "duration" "30s"
         "timeouts" "table" "empty"
@@ -156,6 +157,9 @@ sections! {
         "spn" "string" "HTTP/ and the proxy's host"
         "keytab" "file" "the process's"
         "ccache" "file or ticket cache" "the process's"
+    }
+    PAC_TLS "egress.NAME.tls" {
+        "ca" "file" "none"
     }
     HOP "egress.NAME.hop" {
         "url" "http, https, socks5 or socks5h URL" "required"

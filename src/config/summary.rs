@@ -178,6 +178,7 @@ fn backend(backend: &Backend) -> [Vec<String>; 3] {
         Way::Among(alternatives) => format!("through {}", alternatives.name),
         Way::Pac(pac) => format!("through {}", pac.name),
         Way::ByScheme(_) => "through env".to_owned(),
+        Way::Auto(_) => "through what auto finds".to_owned(),
     };
     let servers = backend.servers.iter().map(|s| s.url.clone());
     [one(&backend.name), servers.collect(), one(way)]

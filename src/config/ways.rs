@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::egress::pac::Pac;
 use crate::egress::{
-    Alternatives, Auth, ByScheme, Choice, Egress, Found, Membership, Order, Protocol, Way,
+    Alternatives, Auth, Auto, ByScheme, Choice, Egress, Found, Membership, Order, Protocol, Way,
 };
 use crate::plan::Plan;
 
-use super::backend::{DIRECT, ENVIRONMENT};
+use super::backend::{AUTOMATIC, DIRECT, ENVIRONMENT};
 use super::summary::one;
 use super::value::show_duration;
 
@@ -45,7 +45,8 @@ fn of_way(way: &Way) -> Vec<Row> {
             vec![[one(&egress.name), hops(egress), lines(&egress.no_proxy)]]
         }
         Way::Among(alternatives) => of_alternatives(alternatives),
-        Way::ByScheme(ways) => vec![of_environment(ways)],
+        Way::ByScheme(ways) => vec![of_environment(ENVIRONMENT, ways)],
+        Way::Auto(auto) => vec![of_auto(auto)],
         Way::Pac(pac) => vec![[one(&pac.name), of_script(pac), lines(&pac.no_proxy)]],
     }
 }
@@ -120,17 +121,29 @@ fn of_alternatives(alternatives: &Alternatives) -> Vec<Row> {
     all
 }
 
-fn of_environment(ways: &ByScheme) -> Row {
+/// Nobody is asked for this but the environment.
+fn of_auto(auto: &Auto) -> Row {
+    if auto.environment().names_any() {
+        return of_environment(AUTOMATIC, auto.environment());
+    }
+    let desktop = auto.desktop().map(|name| format!("then by {name}"));
+    let places = ["then by WPAD".to_owned(), "else direct".to_owned()];
+    let found = one("found when it is needed").into_iter();
+    let found = found.chain(desktop).chain(places);
+    [one(AUTOMATIC), found.collect(), Vec::new()]
+}
+
+fn of_environment(name: &str, ways: &ByScheme) -> Row {
     let way = |scheme: &str, found: &Option<Found>| match found {
         Some(found) => {
             let hops = hops(&found.egress).join(", ");
-            format!("{scheme}: {hops}, from {}", found.variable)
+            format!("{scheme}: {hops}, from {}", found.source)
         }
         None => format!("{scheme}: direct, no variable names a proxy"),
     };
     let found = ways.wss.as_ref().or(ways.ws.as_ref());
     [
-        one(ENVIRONMENT),
+        one(name),
         vec![way("wss", &ways.wss), way("ws", &ways.ws)],
         found.map_or(Vec::new(), |found| lines(&found.egress.no_proxy)),
     ]

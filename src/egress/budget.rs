@@ -32,6 +32,17 @@ impl Budget {
         self.end.min(Instant::now() + limit.min(FAR))
     }
 
+    /// The deadline of a step that has no limit of its own.
+    pub(super) fn end(self) -> Instant {
+        self.end
+    }
+
+    /// The same budget for a part that may take `limit` in all.
+    pub(super) fn within(self, limit: Duration) -> Self {
+        let end = self.step(limit);
+        Self { end, ..self }
+    }
+
     /// Whether something is left after a pause.
     pub(super) fn outlasts(self, pause: Duration) -> bool {
         Instant::now() + pause < self.end
@@ -70,5 +81,11 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(budget.is_spent());
         assert!(!Budget::new(Duration::MAX).is_spent());
+        let whole = Budget::new(Duration::from_secs(10));
+        let part = whole.within(Duration::from_secs(3));
+        let left = |budget: Budget| budget.step(Duration::from_secs(60)) - Instant::now();
+        assert_eq!(left(part), Duration::from_secs(3));
+        assert_eq!(left(whole), Duration::from_secs(10));
+        assert_eq!(left(whole.within(Duration::MAX)), Duration::from_secs(10));
     }
 }

@@ -19,13 +19,18 @@ pub struct ByScheme {
 /// An egress that no section of the file describes.
 #[derive(Debug)]
 pub struct Found {
-    /// Where it was found: the name of a variable.
-    pub variable: &'static str,
+    /// Where it was found: the name of a variable, or whose settings.
+    pub source: &'static str,
     /// The egress itself.
     pub egress: Arc<Egress>,
 }
 
 impl ByScheme {
+    /// Whether there is a proxy for either.
+    pub fn names_any(&self) -> bool {
+        self.ws.is_some() || self.wss.is_some()
+    }
+
     /// The one for a server, by whether it speaks TLS.
     pub(super) fn egress(&self, is_tls: bool) -> Option<&Egress> {
         let found = if is_tls { &self.wss } else { &self.ws };
@@ -39,6 +44,6 @@ impl fmt::Display for Found {
         for hop in &self.egress.hops {
             write!(f, "{hop} ")?;
         }
-        write!(f, "from {}", self.variable)
+        write!(f, "from {}", self.source)
     }
 }

@@ -6,17 +6,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use http_body_util::Empty;
+use tokio::time::{sleep, timeout_at};
 use tracing::{debug, warn};
 
 use super::alternatives::{Attempt, Pick, Turn};
+use super::auto::Finding;
 use super::budget::Budget;
 use super::chain;
 use super::error::{DialError, Failure, Place};
 use super::hop::tcp;
 use super::hop::tls::{self, Between};
 use super::hop::upgrade::{self, Answer, Handshake};
-use super::outlook::Outlook;
+use super::outlook::{Outlook, Straight};
 use super::pac;
 use super::params::{Backend, Egress, Server, ServerAddress, Timeouts, Way};
 use super::reached::{Declined, Link, Reached};
@@ -88,24 +94,31 @@ async fn try_routes(
     steps: &Steps,
     failures: &mut Vec<Failure>,
 ) -> Result<Option<Reached>, Failure> {
-    let found = match by_pac(server, &backend.way, budget, steps).await {
-        Ok(found) => found,
+    let failed = |stumble| Failure {
+        place: Place::Server,
+        server: server.url.clone(),
+        chain: None,
+        stumble,
+    };
+    let finding = match by_auto(server, &backend.way, budget, steps).await {
+        Ok(finding) => finding,
         Err(stumble) => {
-            let failure = Failure {
-                place: Place::Server,
-                server: server.url.clone(),
-                chain: None,
-                stumble,
-            };
-            steps.failed(&failure);
-            failures.push(failure);
+            failures.push(failed(stumble));
             return Ok(None);
         }
     };
-    let mut routes = match &found {
+    let way = finding.as_ref().map_or(&backend.way, |found| &found.way);
+    let said = match by_pac(server, way, budget, steps).await {
+        Ok(said) => said,
+        Err(stumble) => {
+            failures.push(failed(stumble));
+            return Ok(None);
+        }
+    };
+    let mut routes = match &said {
         Some(answer) if answer.is_direct() => Routes::One(Some(Route::Straight)),
         Some(answer) => Routes::Among(answer.turn()),
-        None => Routes::to(server, &backend.way),
+        None => Routes::to(server, way),
     };
     while let Some(route) = routes.next() {
         if route.is_condemned_by(failures) {
@@ -128,6 +141,32 @@ async fn try_routes(
         }
     }
     Ok(None)
+}
+
+// What is found, where it is to be found.
+async fn by_auto(
+    server: &Server,
+    way: &Way,
+    budget: Budget,
+    steps: &Steps,
+) -> Result<Option<Arc<Finding>>, Stumble> {
+    let Outlook::Unfound(auto) = Outlook::of(server, way) else {
+        return Ok(None);
+    };
+    let finding = async {
+        let found = timeout_at(budget.end(), auto.found()).await;
+        let found = found.map_err(|_| Cause::Timeout)?;
+        steps.learned(|| Detail::Found(found_words(server, &found)));
+        Ok(Some(found))
+    };
+    steps.run(|| Step::Find, finding).await
+}
+
+fn found_words(server: &Server, found: &Finding) -> String {
+    match Outlook::of(server, &found.way) {
+        Outlook::Straight(Straight::Bypass { by, .. }) => format!("{found}; direct: {by}"),
+        _ => found.to_string(),
+    }
 }
 
 // What a script says of the server, where it is one's to say.
@@ -155,6 +194,10 @@ fn failed(backend: &Backend, earlier: Vec<Failure>, last: Failure) -> DialError 
     let error = DialError::new(earlier, last);
     match &backend.way {
         Way::Among(alternatives) => error.beside(alternatives.aside()),
+        Way::Auto(auto) => {
+            auto.doubt();
+            error
+        }
         Way::Direct | Way::Through(_) | Way::ByScheme(_) | Way::Pac(_) => error,
     }
 }
@@ -201,8 +244,8 @@ impl<'a> Routes<'a> {
             Outlook::Straight(_) => Self::One(Some(Route::Straight)),
             Outlook::Through(egress) => Self::One(Some(Route::Through(egress))),
             Outlook::Among(alternatives) => Self::Among(alternatives.turn()),
-            // The script has been asked, and what it said is tried instead of this.
-            Outlook::ByScript(_) => Self::One(None),
+            // It has been asked for, and what was said or found is tried instead of this.
+            Outlook::ByScript(_) | Outlook::Unfound(_) => Self::One(None),
         }
     }
 

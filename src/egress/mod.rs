@@ -7,6 +7,7 @@
 
 pub mod alternatives;
 mod auth;
+pub mod auto;
 mod budget;
 pub mod by_scheme;
 mod chain;
@@ -16,9 +17,7 @@ mod hop;
 pub mod outlook;
 pub mod pac;
 pub mod params;
-mod reached;
-mod request;
-mod shortage;
+mod program;
 mod steps;
 mod stumble;
 
@@ -29,6 +28,7 @@ pub use auth::{
     Auth, Choice, Exchange, Kerberos, Lack, Mechanism, Membership, NegotiateFault, NoToken,
     NtlmFault, Scheme,
 };
+pub use auto::Auto;
 pub use by_scheme::{ByScheme, Found};
 pub use dial::dial;
 pub use error::{DialError, Fault, Place};
@@ -38,8 +38,6 @@ pub use params::{
     Backend, Credentials, Egress, Hop, HopTimeouts, Protocol, Resolve, Secret, Server,
     ServerAddress, Timeouts, TlsTo, Way,
 };
-pub use reached::{Declined, Link, Reached};
-pub use request::Request;
-pub use shortage::Shortage;
+pub use program::Program;
 pub use steps::{Detail, Fact, Secured, Steps};
 pub use stumble::{AnswerFault, AuthFault, Cause, ReplyFault, Step, TlsFault};

@@ -6,6 +6,8 @@
 use http::HeaderMap;
 
 use super::alternatives::Alternatives;
+use super::auto::Auto;
+use super::dial::{self, Request};
 use super::error::{DialError, Failure, Place};
 use super::pac::Pac;
 use super::params::{Egress, Server, ServerAddress, Way};
@@ -24,6 +26,8 @@ pub enum Outlook<'a> {
     Among(&'a Alternatives),
     /// As a PAC script says once it is asked.
     ByScript(&'a Pac),
+    /// As is found once it is looked.
+    Unfound(&'a Auto),
 }
 
 /// Why no proxy is on the way.
@@ -33,8 +37,8 @@ pub enum Straight<'a> {
     Asked,
     /// The server is a socket on this machine.
     Unix,
-    /// The environment names none for the server's scheme.
-    NoVariable,
+    /// Whoever was asked names none for the server's scheme.
+    NoneNamed,
     /// An egress lets it go past its proxies.
     Bypass {
         /// The egress.
@@ -70,8 +74,9 @@ impl<'a> Outlook<'a> {
             }
             Way::ByScheme(ways) => match ways.egress(server.tls.is_some()) {
                 Some(egress) => Self::through(egress, host, *port),
-                None => Self::Straight(Straight::NoVariable),
+                None => Self::Straight(Straight::NoneNamed),
             },
+            Way::Auto(auto) => Self::Unfound(auto),
         }
     }
 

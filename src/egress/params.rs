@@ -11,6 +11,7 @@ use zeroize::Zeroize;
 
 use super::alternatives::Alternatives;
 use super::auth::Auth;
+use super::auto::Auto;
 use super::by_scheme::ByScheme;
 use super::pac::Pac;
 use crate::policy::no_proxy::NoProxy;
@@ -69,6 +70,8 @@ pub enum Way {
     ByScheme(Arc<ByScheme>),
     /// Through what a PAC script says of the server, with the same exception.
     Pac(Arc<Pac>),
+    /// Through what is found, which is one of the others.
+    Auto(Arc<Auto>),
 }
 
 /// A named way out: one or more proxies in a row.

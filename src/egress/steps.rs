@@ -49,6 +49,8 @@ pub enum Fact {
 /// What a step may tell before it ends. Text of the other side's making is escaped and bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detail {
+    /// Where the proxies come from, and which they are, in words.
+    Found(String),
     /// The addresses of a name, in the order they are tried.
     Addresses(Vec<SocketAddr>),
     /// The one that a TCP connection reached first.

@@ -31,6 +31,8 @@ pub(super) struct Stumble {
 /// The steps of a dial, each with what it was about.
 #[derive(Debug, Clone)]
 pub enum Step {
+    /// Where the proxies come from.
+    Find,
     /// The way to this server (`host:port`), by a PAC script.
     Pac(String),
     /// Resolution of a name.
@@ -231,6 +233,7 @@ impl Step {
     /// The stable word for logs: of a closed set, whatever a step is about and a proxy speaks.
     pub fn word(&self) -> &'static str {
         match self {
+            Self::Find => "find",
             Self::Pac(_) => "pac",
             Self::Resolve(_) => "resolve",
             Self::Connect(_) => "connect",
@@ -341,6 +344,7 @@ impl fmt::Display for Stumble {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Find => f.write_str("find proxies"),
             Self::Pac(server) => write!(f, "PAC for {server}"),
             Self::Resolve(name) => write!(f, "resolve {name}"),
             Self::Connect(address) => write!(f, "connect to {address}"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::descriptors;
 use super::signals::Stop;
@@ -114,6 +115,7 @@ pub fn start(plan: Plan) -> Result<Gateway, BindError> {
             take,
         ));
     }
+    keep_found(&plan, &acceptors, &signals.draining);
     Ok(Gateway {
         addresses,
         drain: plan.drain,
@@ -129,12 +131,30 @@ pub fn start(plan: Plan) -> Result<Gateway, BindError> {
 fn announce_environment(plan: &Plan) {
     let asked = plan.backends.iter().find_map(|b| match &b.way {
         Way::ByScheme(ways) => Some(ways),
-        Way::Direct | Way::Through(_) | Way::Among(_) | Way::Pac(_) => None,
+        Way::Direct | Way::Through(_) | Way::Among(_) | Way::Pac(_) | Way::Auto(_) => None,
     });
     let Some(ways) = asked else { return };
     let words = |found: &Option<Found>| found.as_ref().map_or("direct".into(), Found::to_string);
     let (ws, wss) = (words(&ways.ws), words(&ways.wss));
     tracing::info!(egress = "env", ws, wss, "proxies of the environment");
+}
+
+/// What `auto` finds is looked for at once, so that the log has it, and ever again until the
+/// drain; nobody waits for it here.
+fn keep_found(plan: &Plan, tasks: &Tasks, draining: &CancellationToken) {
+    let asked = plan.backends.iter().find_map(|b| match &b.way {
+        Way::Auto(auto) => Some(auto.clone()),
+        Way::Direct | Way::Through(_) | Way::Among(_) | Way::Pac(_) | Way::ByScheme(_) => None,
+    });
+    let (Some(auto), draining) = (asked, draining.clone()) else {
+        return;
+    };
+    tasks.spawn(async move {
+        tokio::select! {
+            () = auto.keep() => {}
+            () = draining.cancelled() => {}
+        }
+    });
 }
 
 impl Gateway {

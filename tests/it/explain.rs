@@ -419,9 +419,9 @@ fn the_way_to_each_server_is_told_with_its_reason() {
         "env",
         &environment,
         [
-            ("direct", "direct: no variable names a proxy for its scheme"),
+            ("direct", "direct: no proxy is named for its scheme"),
             ("egress", "through env: http env.test:3128 with credentials"),
-            ("direct", "direct: no variable names a proxy for its scheme"),
+            ("direct", "direct: no proxy is named for its scheme"),
             UNIX,
         ],
     );

@@ -41,6 +41,7 @@ pub(super) fn of(explained: &Explained<'_>) -> Value {
         "origin": opened.map_or(Value::Null, origin),
         "refused": refused,
         "backend": backend,
+        "found_by": explained.found_by,
         "servers": servers,
     })
 }
@@ -75,6 +76,7 @@ fn server(reach: &Reach<'_>) -> Value {
         Outlook::Straight(_) => ("direct", Vec::new()),
         Outlook::Through(egress) => ("egress", vec![chain(&egress.name, egress)]),
         Outlook::ByScript(_) => ("pac", Vec::new()),
+        Outlook::Unfound(_) => ("auto", Vec::new()),
         Outlook::Among(several) => {
             let name = |chain: &Egress| format!("{}/{}", several.name, chain.name);
             let chains = several.chains.iter();

@@ -24,6 +24,8 @@ pub(super) struct Explained<'p> {
     /// `None` where the request is no opening handshake.
     pub(super) opened: Option<Opened<'p>>,
     pub(super) answer: Answer<'p>,
+    /// Where `auto` found the way, if that is how its backend is reached.
+    pub(super) found_by: Option<String>,
 }
 
 /// What was judged of an opening handshake.
@@ -71,6 +73,7 @@ pub(super) fn judge<'p>(asked: &'p Asked<'_>, plan: &'p Plan) -> Explained<'p> {
                 asked,
                 opened: None,
                 answer,
+                found_by: None,
             };
         }
     };
@@ -81,6 +84,7 @@ pub(super) fn judge<'p>(asked: &'p Asked<'_>, plan: &'p Plan) -> Explained<'p> {
         asked,
         opened: Some(opened),
         answer,
+        found_by: None,
     }
 }
 

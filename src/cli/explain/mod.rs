@@ -16,7 +16,10 @@ use clap::Args;
 
 use super::ConfigFile;
 use super::exit::Failure;
-use crate::config;
+use crate::egress::auto::Finding;
+use crate::egress::{Auto, Way};
+use crate::plan::Plan;
+use crate::{config, lifecycle};
 use asked::Asked;
 use judged::Answer;
 
@@ -58,9 +61,14 @@ pub(in crate::cli) struct Flags {
 /// Explains what was asked.
 pub(in crate::cli) fn explain(flags: &Flags) -> Result<(), Failure> {
     asked::check(flags)?;
-    let plan = config::load(&flags.file.path)?;
+    let mut plan = config::load(&flags.file.path)?;
+    let found = find(&mut plan)?;
     let asked = Asked::of(flags, &plan)?;
-    let explained = judged::judge(&asked, &plan);
+    let mut explained = judged::judge(&asked, &plan);
+    if let Answer::Taken { backend, .. } = &explained.answer {
+        let found = found.into_iter().find(|(name, _)| *name == backend.name);
+        explained.found_by = found.map(|(_, by)| by);
+    }
     match flags.json {
         true => println!("{}", json::of(&explained)),
         false => print!("{}", text::of(&explained)),
@@ -72,4 +80,27 @@ pub(in crate::cli) fn explain(flags: &Flags) -> Result<(), Failure> {
             text: format!("{} {}: {detail}", refusal.status.as_u16(), refusal.reason),
         }),
     }
+}
+
+/// Puts what this machine says of its proxies in the place of each `auto`, and tells for which
+/// backend who said it. The network is not asked: what only it could say stays open.
+fn find(plan: &mut Plan) -> std::io::Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for backend in &mut plan.backends {
+        let Way::Auto(auto) = &backend.way else {
+            continue;
+        };
+        if let Some(finding) = here(auto)? {
+            found.push((backend.name.clone(), finding.by.to_string()));
+            backend.way = finding.way;
+        }
+    }
+    Ok(found)
+}
+
+fn here(auto: &Auto) -> std::io::Result<Option<Finding>> {
+    let runtime = lifecycle::runtime()?;
+    let finding = runtime.block_on(auto.here());
+    runtime.shutdown_background();
+    Ok(finding)
 }

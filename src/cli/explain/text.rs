@@ -26,6 +26,9 @@ pub(super) fn of(explained: &Explained<'_>) -> String {
                 "answer",
                 &format!("goes to backend {}{turns}", backend.name),
             );
+            if let Some(found_by) = &explained.found_by {
+                lines.add("  auto", &format!("found by {found_by}"));
+            }
             reached(servers, &mut lines);
         }
     }

@@ -141,6 +141,13 @@ pub(super) fn way(outlook: &Outlook<'_>) -> String {
                 script.name, script.source
             )
         }
+        Outlook::Unfound(auto) => {
+            let asks = auto.asks().join(", then ");
+            match asks.is_empty() {
+                true => "direct: this machine names no proxy, and no domain to ask".to_owned(),
+                false => format!("as auto finds: by the script {asks}, else direct"),
+            }
+        }
         Outlook::Among(several) => {
             let order = match several.order {
                 Order::Failover => "the first of these that is usable",
@@ -169,7 +176,7 @@ fn straight_why(straight: &Straight<'_>) -> String {
     match straight {
         Straight::Asked => "its backend asks for no egress".to_owned(),
         Straight::Unix => "it is a socket on this machine".to_owned(),
-        Straight::NoVariable => "no variable names a proxy for its scheme".to_owned(),
+        Straight::NoneNamed => "no proxy is named for its scheme".to_owned(),
         Straight::Bypass { egress, by } => format!("no_proxy of {egress} lets it: {by}"),
     }
 }

@@ -28,7 +28,7 @@ use crate::wire::origin::Origin;
 const NAME_AND_VERSION: &str = concat!("throughway/", env!("CARGO_PKG_VERSION"));
 const DEFAULT_FILE: &str = "/etc/throughway/throughway.toml";
 /// Ways that need no file.
-const WITHOUT_FILE: [&str; 2] = ["direct", "env"];
+const WITHOUT_FILE: [&str; 3] = ["direct", "env", "auto"];
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 the way is open, 2 usage, 69 unreachable, 75 try again, 77 refused, 78 configuration
@@ -44,7 +44,8 @@ pub(in crate::cli) struct Flags {
     // More than one is refused by ourselves: clap would repeat a proxy's password.
     #[arg(value_name = "URL", required = true)]
     url: Vec<String>,
-    /// Go by this egress of the configuration file; `env` goes by HTTPS_PROXY and its kin
+    /// Go by this egress of the configuration file; `env` goes by HTTPS_PROXY and
+    /// its kin, `auto` by what it finds
     #[arg(long, value_name = "NAME", conflicts_with = "proxy")]
     egress: Option<String>,
     /// Go through this proxy, as in http://proxy.example:3128; several are passed in order.

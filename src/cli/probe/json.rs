@@ -56,7 +56,7 @@ fn from(object: &mut Object, source: &Source) {
         }
         Source::Environment { variable } => object.set("variable", *variable),
         Source::NoProxy { of } => from(object, of),
-        Source::Direct | Source::DirectByEnvironment | Source::CommandLine => {}
+        Source::Direct | Source::DirectByEnvironment | Source::Auto | Source::CommandLine => {}
     }
 }
 
@@ -124,6 +124,7 @@ fn what(object: &mut Object, what: &What) {
         What::Idle => return object.set("step", "idle"),
     };
     let (word, about) = match step {
+        Step::Find => ("find", None),
         Step::Pac(server) => ("pac", Some(server)),
         Step::Resolve(name) => ("resolve", Some(name)),
         Step::Connect(address) => ("connect", Some(address)),
@@ -153,6 +154,7 @@ fn details(object: &mut Object, details: &[Detail]) {
     let mut scheme = None;
     for detail in details {
         match detail {
+            Detail::Found(words) => object.set("found", words.as_str()),
             Detail::Addresses(addresses) => {
                 let ips: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
                 object.set("addresses", ips);

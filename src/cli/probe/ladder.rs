@@ -66,6 +66,7 @@ impl Ladder {
             What::Idle => return "idle".to_owned(),
         };
         match step {
+            Step::Find => "proxies by auto".to_owned(),
             Step::Pac(server) => format!("PAC for {server}"),
             Step::Resolve(name) => format!("DNS {name}"),
             Step::Connect(address) => format!("TCP to {address}"),
@@ -130,6 +131,7 @@ fn remark(rung: &Rung) -> String {
     let mut presents = "";
     for detail in &rung.details {
         match detail {
+            Detail::Found(words) => parts.push(words.clone()),
             Detail::Addresses(addresses) => parts.push(listed(addresses)),
             Detail::Connected(address) => parts.push(address.ip().to_string()),
             Detail::Secured(tls) => {

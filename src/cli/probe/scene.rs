@@ -36,6 +36,8 @@ pub(super) enum Source {
     Environment { variable: &'static str },
     /// One of the two, whose `no_proxy` lets this server go past it.
     NoProxy { of: Box<Source> },
+    /// What is found on the way.
+    Auto,
     /// `--proxy`.
     CommandLine,
 }
@@ -47,6 +49,7 @@ impl Source {
             Self::Direct | Self::DirectByFile { .. } | Self::DirectByEnvironment => "direct",
             Self::Egress { .. } => "egress",
             Self::Environment { .. } => "environment",
+            Self::Auto => "auto",
             Self::NoProxy { .. } => "no_proxy",
             Self::CommandLine => "command_line",
         }
@@ -65,6 +68,7 @@ impl fmt::Display for Source {
             }
             Self::Egress { egress, file } => write!(f, "through egress {egress} of {file}"),
             Self::Environment { variable } => write!(f, "through {variable} of the environment"),
+            Self::Auto => f.write_str("through what auto finds"),
             Self::NoProxy { of } => match of.as_ref() {
                 Self::Egress { egress, file } => {
                     write!(f, "direct: no_proxy of egress {egress} of {file} lets it")

@@ -32,10 +32,11 @@ pub(super) fn source(found: &Found, file: Option<&Path>, proxies: &[Proxy]) -> S
         Way::Through(egress) => of_egress(&egress.name, &egress.no_proxy),
         Way::Among(several) => of_egress(&several.name, &several.no_proxy),
         Way::Pac(pac) => of_egress(&pac.name, &pac.no_proxy),
+        Way::Auto(_) => Source::Auto,
         Way::ByScheme(ways) => match by_scheme(ways, backend) {
             None => Source::DirectByEnvironment,
             Some(found) => {
-                let variable = found.variable;
+                let variable = found.source;
                 let source = Source::Environment { variable };
                 past(source, &found.egress.no_proxy, backend)
             }
@@ -68,8 +69,8 @@ pub(super) fn hops(backend: &Backend, source: &Source) -> Vec<String> {
         return Vec::new();
     }
     let chains: Vec<&Egress> = match &backend.way {
-        // Which proxies a script names is found on the way.
-        Way::Direct | Way::Pac(_) => Vec::new(),
+        // Which proxies there are, or a script names, is found on the way.
+        Way::Direct | Way::Pac(_) | Way::Auto(_) => Vec::new(),
         Way::Through(egress) => vec![egress],
         Way::Among(several) => several.chains.iter().map(AsRef::as_ref).collect(),
         Way::ByScheme(ways) => {

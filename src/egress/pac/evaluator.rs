@@ -3,36 +3,23 @@
 //!
 //! Knows neither where a script came from nor what an answer means.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
+use crate::egress::program::Program;
 use crate::egress::stumble::{io_words, plain};
 use crate::wire::pac_message::{Ask, Reply};
 
 /// Of one answer: several times what the evaluator lets through.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
 const TEXT_CHARS_MAX: usize = 300;
-
-/// What is started: the program, and all of its environment.
-#[derive(Debug, Clone)]
-pub struct Program {
-    /// The executable.
-    pub path: PathBuf,
-    /// Its arguments.
-    pub args: Vec<OsString>,
-    /// Nothing else is handed on, so that a script that broke out would find no secret there.
-    pub environment: Vec<(OsString, OsString)>,
-}
 
 /// A script.
 #[derive(Debug)]
@@ -126,13 +113,7 @@ impl Running {
             warn!(program = %program.path.display(), %error, "PAC evaluator not started");
             Failed::Broken(format!("it could not be started: {error}"))
         };
-        let mut command = Command::new(&program.path);
-        command.args(&program.args).env_clear();
-        command.envs(program.environment.iter().map(|(k, v)| (k, v)));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        // Its own group: what a terminal sends to us is not for it.
-        command.stderr(Stdio::null()).process_group(0);
-        let mut process = command.kill_on_drop(true).spawn().map_err(|e| failed(&e))?;
+        let mut process = program.talk().map_err(|error| failed(&error))?;
         let pipes = (process.stdin.take(), process.stdout.take());
         let (Some(questions), Some(answers)) = pipes else {
             return Err(failed(&io::ErrorKind::BrokenPipe.into()));

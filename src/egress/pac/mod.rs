@@ -14,30 +14,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use tokio::sync::Mutex as Turns;
-use tokio::time::Instant;
+use tokio::sync::{Mutex as Turns, MutexGuard as TurnOf};
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
-pub use evaluator::Program;
 pub(super) use proxies::Answer;
 pub use source::{SCRIPT_BYTES_MAX, Source, Url};
 
 use super::auth::Auth;
 use super::budget::Budget;
 use super::params::{Credentials, HopTimeouts};
+pub use super::program::Program;
 use crate::policy::auth_for::AuthFor;
 use crate::policy::no_proxy::NoProxy;
 use crate::wire::authority::Host;
 use crate::wire::pac_message::Ask;
 use crate::wire::pac_result;
-use evaluator::{Evaluator, Script};
+use evaluator::{Evaluator, Failed, Script};
 use proxies::Proxies;
 use source::Mark;
 
 /// For one question. The evaluator itself ends a script a second before, and says so.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(6);
+/// A script answers one question at a time. Whose turn has not come by then goes without.
+const TURN_TIME_MAX: Duration = Duration::from_secs(10);
+/// For looking at a script again. The session that does waits for it although it could go on with
+/// the last good one, so that this is what a server that stalls costs.
+const AGAIN_TIME_MAX: Duration = Duration::from_secs(3);
 /// After a failure nothing is asked or fetched again for so long.
 const FAILED_FOR: Duration = Duration::from_secs(5);
+/// The same for a script where there is a last good one.
+const AGAIN_FAILED_FOR: Duration = Duration::from_secs(30);
 /// Servers are few; more are forgotten together.
 const ANSWERS_MAX: usize = 1024;
 
@@ -98,6 +105,8 @@ pub struct Pac {
     looking: Turns<()>,
     /// Whose turn it is to ask it.
     asking: Turns<()>,
+    /// Whose turn it is to ask about one server, while somebody does.
+    questions: Mutex<HashMap<Server, Arc<Turns<()>>>>,
     answers: Mutex<HashMap<Server, Known>>,
 }
 
@@ -154,6 +163,7 @@ impl Pac {
             kept: Mutex::default(),
             looking: Turns::new(()),
             asking: Turns::new(()),
+            questions: Mutex::default(),
             answers: Mutex::default(),
         }
     }
@@ -180,22 +190,66 @@ impl Pac {
         if let Some(known) = self.known(&server, &script) {
             return known;
         }
-        // The others wait, and find the answer.
-        let _turn = self.asking.lock().await;
+        // One session asks about a server, and the others hear what it heard.
+        let question = self.question(&server);
+        let patience = TURN_TIME_MAX + ANSWER_TIME_MAX;
+        let _asked = match turn(&question, budget.step(patience)).await {
+            Ok(turn) => turn,
+            Err(why) => return self.last_good(&server, why),
+        };
         if let Some(known) = self.known(&server, &script) {
             return known;
         }
+        self.ask(server, &script, budget).await
+    }
+
+    /// Whether there is a script and it can be read; if so, it is kept. Half a sentence otherwise,
+    /// and nothing in the log: nobody has said that there must be one.
+    pub(super) async fn is_there(&self, budget: Budget) -> Result<(), String> {
+        let fetched = self.source.fetch(None, self.timeouts, budget).await?;
+        let (text, mark) = fetched.ok_or("it answered 304 to nothing")?;
+        self.take(text, mark, budget).await
+    }
+
+    async fn ask(
+        &self,
+        server: Server,
+        script: &Arc<Script>,
+        budget: Budget,
+    ) -> Result<Arc<Answer>, String> {
+        let _turn = match turn(&self.asking, budget.step(TURN_TIME_MAX)).await {
+            Ok(turn) => turn,
+            Err(why) => return self.last_good(&server, why),
+        };
         let deadline = budget.step(ANSWER_TIME_MAX);
         let ask = server.ask();
-        let said = self.evaluator.answer(&script, Some(&ask), deadline).await;
+        let said = self.evaluator.answer(script, Some(&ask), deadline).await;
         let answered = match said {
             Ok(text) => {
                 debug!(egress = %self.name, %server, answer = text, "PAC script answered");
                 self.proxies.answer(&pac_result::parse(&text))
             }
+            // It is the session that had no more time, and that is no fault of the script.
+            Err(Failed::Late) if budget.is_spent() => {
+                let why = "no time was left for the script to answer".to_owned();
+                return self.last_good(&server, why);
+            }
             Err(failed) => Err(failed.to_string()),
         };
-        self.learn(server, &script, answered)
+        self.learn(server, script, answered)
+    }
+
+    fn question(&self, server: &Server) -> Arc<Turns<()>> {
+        let mut questions = lock(&self.questions);
+        questions.retain(|_, question| Arc::strong_count(question) > 1);
+        questions.entry(server.clone()).or_default().clone()
+    }
+
+    // Of whichever script, however old.
+    fn last_good(&self, server: &Server, why: String) -> Result<Arc<Answer>, String> {
+        let answers = lock(&self.answers);
+        let last = answers.get(server).and_then(|known| known.last_good().ok());
+        last.ok_or(why)
     }
 
     // What holds still, of this script.
@@ -247,19 +301,37 @@ impl Pac {
         }
         // With a script at hand only one looks for another, and the rest go on with this.
         let last = lock(&self.kept).script.clone();
+        let limit = match last {
+            Some(_) => AGAIN_TIME_MAX,
+            None => self.timeouts.reply.saturating_add(ANSWER_TIME_MAX),
+        };
+        let (whole, budget) = (budget, budget.within(limit));
         let _turn = match (self.looking.try_lock(), last) {
             (Ok(turn), _) => turn,
             (Err(_), Some(script)) => return Ok(script),
-            (Err(_), None) => self.looking.lock().await,
+            (Err(_), None) => turn(&self.looking, budget.step(limit))
+                .await
+                .map_err(|_| format!("{}: another session still waits for it", self.source))?,
         };
         if let Some(held) = self.held() {
             return held;
         }
         let mark = lock(&self.kept).mark.clone();
         let fetched = self.source.fetch(mark, self.timeouts, budget).await;
-        match fetched {
-            Ok(None) => lock(&self.kept).due = Some(Instant::now() + self.refresh),
+        let taken = match fetched {
+            Ok(None) => {
+                lock(&self.kept).due = Some(Instant::now() + self.refresh);
+                Ok(())
+            }
             Ok(Some((text, mark))) => self.take(text, mark, budget).await,
+            Err(why) => Err(why),
+        };
+        match taken {
+            Ok(()) => {}
+            // What a session's own end cut short says nothing of the script.
+            Err(why) if whole.is_spent() => {
+                return self.last().map_err(|_| format!("{}: {why}", self.source));
+            }
             Err(why) => self.go_without(why),
         }
         self.last()
@@ -281,33 +353,33 @@ impl Pac {
     }
 
     // A new script takes the place of the old one only if it can be read.
-    async fn take(&self, text: String, mark: Mark, budget: Budget) {
+    async fn take(&self, text: String, mark: Mark, budget: Budget) -> Result<(), String> {
         let version = {
             let mut kept = lock(&self.kept);
             kept.versions += 1;
             kept.versions
         };
         let script = Arc::new(Script { text, version });
+        let _turn = turn(&self.asking, budget.step(TURN_TIME_MAX)).await?;
         let deadline = budget.step(ANSWER_TIME_MAX);
         let read = self.evaluator.answer(&script, None, deadline).await;
-        if let Err(failed) = read {
-            return self.go_without(failed.to_string());
-        }
+        read.map_err(|failed| failed.to_string())?;
         info!(egress = %self.name, source = %self.source, "PAC script loaded");
         let mut kept = lock(&self.kept);
         kept.script = Some(script);
         kept.mark = Some(mark);
         kept.due = Some(Instant::now() + self.refresh);
+        Ok(())
     }
 
     fn go_without(&self, why: String) {
         let mut kept = lock(&self.kept);
-        let instead = match kept.script {
-            Some(_) => "the last good one is used",
-            None => "there is no earlier one",
+        let (instead, holds) = match kept.script {
+            Some(_) => ("the last good one is used", AGAIN_FAILED_FOR),
+            None => ("there is no earlier one", FAILED_FOR),
         };
         warn!(egress = %self.name, source = %self.source, error = why, "no PAC script; {instead}");
-        kept.due = Some(Instant::now() + self.refresh.min(FAILED_FOR));
+        kept.due = Some(Instant::now() + self.refresh.min(holds));
         kept.why = why;
     }
 }
@@ -338,6 +410,11 @@ impl fmt::Display for Server {
         let scheme = if self.is_tls { "https" } else { "http" };
         write!(f, "{scheme}://{}:{}", self.host, self.port)
     }
+}
+
+async fn turn(turns: &Turns<()>, deadline: Instant) -> Result<TurnOf<'_, ()>, String> {
+    let turn = timeout_at(deadline, turns.lock()).await;
+    turn.map_err(|_| "the script is busy with other servers, and no turn came in time".to_owned())
 }
 
 // What is kept is whole at every moment, so that a panic elsewhere cannot have broken it.

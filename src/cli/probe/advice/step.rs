@@ -80,7 +80,8 @@ impl At<'_> {
     pub(super) fn target(&self) -> &str {
         match self.step {
             Step::Tunnel(target) => target,
-            Step::Pac(_)
+            Step::Find
+            | Step::Pac(_)
             | Step::Resolve(_)
             | Step::Connect(_)
             | Step::Tls
@@ -93,6 +94,10 @@ impl At<'_> {
     fn timeout(&self) -> Told {
         let who = self.who();
         let (cause, remedy) = match self.step {
+            Step::Find => (
+                "nothing said in time which proxies there are".to_owned(),
+                "name the proxy by --egress or --proxy".to_owned(),
+            ),
             Step::Pac(server) => (
                 format!("the PAC script did not say in time how to reach {server}"),
                 "look at the log: it says what the script did".to_owned(),
