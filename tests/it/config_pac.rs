@@ -130,3 +130,26 @@ fn an_egress_by_script_is_no_chain_of_another() {
     let printed = parse(&home, keys).unwrap_err();
     assert!(printed.contains("has `pac` itself"), "{printed}");
 }
+
+#[test]
+fn a_script_may_have_an_authority_of_its_own_and_nothing_else_of_tls() {
+    let home = Home::new();
+    home.write("proxy.pac", "");
+    let with_ca = "pac = 'https://a.test/x'\ntls = { ca = 'certs/internal-ca.pem' }";
+    parse(&home, with_ca).unwrap_or_else(|faults| panic!("{faults}"));
+    let check = |keys: &str, words: &[&str]| {
+        let printed = parse(&home, keys).unwrap_err();
+        for word in words.iter().chain(&["1 error in"]) {
+            assert!(printed.contains(word), "{word:?} about {keys}:\n{printed}");
+        }
+    };
+    let tls = |keys: &str| format!("pac = 'proxy.pac'\ntls = {keys}");
+    check(&tls("{ ca = 'missing.pem' }"), &["missing.pem"]);
+    check(
+        &tls("{ server_name = 'a' }"),
+        &["unknown key `server_name`"],
+    );
+    check(&tls("7"), &["`tls` has the wrong type"]);
+    let hop = "hop = [{ url = 'http://a:1' }]\ntls = {}";
+    check(hop, &["`tls` without `pac`", "is in its `hop`"]);
+}

@@ -11,6 +11,7 @@
 mod support;
 
 mod abandoned;
+mod auto;
 mod chaos;
 mod config;
 mod config_docs;

@@ -11,6 +11,7 @@
 pub mod backend;
 pub mod certs;
 pub mod client;
+pub mod desktop;
 pub mod dialling;
 pub mod digest;
 pub mod ends;

@@ -86,7 +86,8 @@ impl Auto {
         let _turn = self.looking.lock().await;
         match self.held() {
             Some(held) => held,
-            None => self.look_in_turn().await,
+            // Once in the life of a gateway, and no reason to make each dial larger.
+            None => Box::pin(self.look_in_turn()).await,
         }
     }
 

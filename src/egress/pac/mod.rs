@@ -200,7 +200,7 @@ impl Pac {
         if let Some(known) = self.known(&server, &script) {
             return known;
         }
-        self.ask(server, &script, budget).await
+        Box::pin(self.ask(server, &script, budget)).await
     }
 
     /// Whether there is a script and it can be read; if so, it is kept. Half a sentence otherwise,
@@ -299,6 +299,11 @@ impl Pac {
         if let Some(held) = self.held() {
             return held;
         }
+        // Rare, and no reason to make each dial larger.
+        Box::pin(self.look(budget)).await
+    }
+
+    async fn look(&self, budget: Budget) -> Result<Arc<Script>, String> {
         // With a script at hand only one looks for another, and the rest go on with this.
         let last = lock(&self.kept).script.clone();
         let limit = match last {

@@ -4,6 +4,7 @@
 pub(crate) mod alternatives;
 mod answer;
 mod auth;
+mod auto;
 mod connect;
 pub(crate) mod digest;
 pub(crate) mod env;
@@ -11,7 +12,8 @@ mod kinds;
 pub(crate) mod negotiate;
 pub(crate) mod ntlm;
 mod pac;
-pub(crate) mod servers;
+mod pac_turns;
+mod servers;
 mod socks;
 mod socks_chains;
 pub(crate) mod tls;
