@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::descriptors;
 use super::signals::Stop;
 use super::spawn::Tasks;
-use crate::egress::{Found, Way};
+use crate::egress::{Auto, Found, Way};
 use crate::listen::{self, Admission, BindError};
 use crate::observe::failures::DialFailures;
 use crate::plan::Plan;
@@ -142,19 +142,23 @@ fn announce_environment(plan: &Plan) {
 /// What `auto` finds is looked for at once, so that the log has it, and ever again until the
 /// drain; nobody waits for it here.
 fn keep_found(plan: &Plan, tasks: &Tasks, draining: &CancellationToken) {
-    let asked = plan.backends.iter().find_map(|b| match &b.way {
-        Way::Auto(auto) => Some(auto.clone()),
-        Way::Direct | Way::Through(_) | Way::Among(_) | Way::Pac(_) | Way::ByScheme(_) => None,
-    });
-    let (Some(auto), draining) = (asked, draining.clone()) else {
-        return;
-    };
-    tasks.spawn(async move {
-        tokio::select! {
-            () = auto.keep() => {}
-            () = draining.cancelled() => {}
+    let mut kept: Vec<&Arc<Auto>> = Vec::new();
+    for backend in &plan.backends {
+        let Way::Auto(auto) = &backend.way else {
+            continue;
+        };
+        if kept.iter().any(|kept| Arc::ptr_eq(kept, auto)) {
+            continue;
         }
-    });
+        kept.push(auto);
+        let (auto, draining) = (auto.clone(), draining.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = auto.keep() => {}
+                () = draining.cancelled() => {}
+            }
+        });
+    }
 }
 
 impl Gateway {

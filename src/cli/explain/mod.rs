@@ -17,7 +17,7 @@ use clap::Args;
 use super::ConfigFile;
 use super::exit::Failure;
 use crate::egress::auto::Finding;
-use crate::egress::{Auto, Way};
+use crate::egress::{Auto, Backend, Way};
 use crate::plan::Plan;
 use crate::{config, lifecycle};
 use asked::Asked;
@@ -82,20 +82,26 @@ pub(in crate::cli) fn explain(flags: &Flags) -> Result<(), Failure> {
     }
 }
 
-/// Puts what this machine says of its proxies in the place of each `auto`, and tells for which
-/// backend who said it. The network is not asked: what only it could say stays open.
+/// Puts what this machine says of its proxies in the place of `auto`, and tells for which backends
+/// who said it. The network is not asked: what only it could say stays open.
 fn find(plan: &mut Plan) -> std::io::Result<Vec<(String, String)>> {
-    let mut found = Vec::new();
-    for backend in &mut plan.backends {
-        let Way::Auto(auto) = &backend.way else {
-            continue;
-        };
-        if let Some(finding) = here(auto)? {
-            found.push((backend.name.clone(), finding.by.to_string()));
-            backend.way = finding.way;
-        }
-    }
-    Ok(found)
+    let asked = plan.backends.iter().find_map(|backend| match &backend.way {
+        Way::Auto(auto) => Some(auto.clone()),
+        _ => None,
+    });
+    let finding = match asked {
+        Some(auto) => here(&auto)?,
+        None => None,
+    };
+    let Some(finding) = finding else {
+        return Ok(Vec::new());
+    };
+    let is_auto = |backend: &&mut Backend| matches!(backend.way, Way::Auto(_));
+    let found = plan.backends.iter_mut().filter(is_auto).map(|backend| {
+        backend.way = finding.way.clone();
+        (backend.name.clone(), finding.by.to_string())
+    });
+    Ok(found.collect())
 }
 
 fn here(auto: &Auto) -> std::io::Result<Option<Finding>> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tracing::warn;
 
@@ -96,7 +97,7 @@ impl Finding {
             Setting::Off => none(),
             Setting::Manual(manual) => Way::ByScheme(Arc::new(by_scheme(name, manual))),
             Setting::Script(url) => {
-                let source = source(url, params)
+                let source = source(url, &params.tls)
                     .map_err(|why| format!("the script at {}: {why}", plain(url, 200)))?;
                 Way::Pac(Arc::new(Pac::new(params.script(source))))
             }
@@ -183,7 +184,8 @@ fn no_proxy(name: &str, ignored: &[String]) -> NoProxy {
     NoProxy::parse(&entries).unwrap_or_default()
 }
 
-fn source(text: &str, params: &Params) -> Result<Source, &'static str> {
+// What a desktop has for a URL may be anything that was typed there.
+fn source(text: &str, tls: &Arc<ClientConfig>) -> Result<Source, &'static str> {
     let (scheme, rest) = text.split_once("://").ok_or("it has no scheme")?;
     let default = match scheme.to_ascii_lowercase().as_str() {
         "http" => 80,
@@ -201,7 +203,7 @@ fn source(text: &str, params: &Params) -> Result<Source, &'static str> {
     PathAndQuery::try_from(path.as_str()).map_err(|_| "its path cannot be asked for")?;
     let tls = match default {
         443 => Some(TlsTo {
-            config: params.tls.clone(),
+            config: tls.clone(),
             name: tls_name(&authority.host).ok_or("no certificate can hold its name")?,
         }),
         _ => None,
@@ -258,5 +260,54 @@ impl fmt::Display for Finding {
             // No finding has them.
             Way::Direct | Way::Through(_) | Way::Among(_) | Way::Auto(_) => f.write_str("direct"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tls;
+
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let tls = tls::client(rustls::RootCertStore::empty(), None).expect("a configuration");
+        let shown = source(text, &tls).map(|source| match source {
+            Source::File(path) => path.display().to_string(),
+            Source::Url(url) => {
+                let tls = if url.tls.is_some() { " tls" } else { "" };
+                let (host, port) = (&url.host, url.port);
+                format!("{host}:{port} {} {}{tls}", url.host_header, url.path)
+            }
+        });
+        let expected = expected.map(str::to_owned);
+        assert_eq!(shown, expected, "{text:?}");
+    }
+
+    #[test]
+    fn a_scripts_url_is_read_as_a_desktop_has_it() {
+        check("http://a.test/x.pac", Ok("a.test:80 a.test /x.pac"));
+        check("HTTP://A.test:80/x", Ok("a.test:80 a.test /x"));
+        check("http://a.test:81/x?y=1#z", Ok("a.test:81 a.test:81 /x?y=1"));
+        check("http://a.test?y=1", Ok("a.test:80 a.test /?y=1"));
+        check("https://a.test", Ok("a.test:443 a.test / tls"));
+        check("http://[::1]:8080/", Ok("[::1]:8080 [::1]:8080 /"));
+        check("file:///etc/proxy.pac", Ok("/etc/proxy.pac"));
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_script_is_told() {
+        let (host, path) = (
+            "it holds no valid host and port",
+            "its path cannot be asked for",
+        );
+        let scheme = "its scheme is neither http nor https";
+        check("a.test/x", Err("it has no scheme"));
+        check("", Err("it has no scheme"));
+        check("ftp://a.test/x", Err(scheme));
+        check("file://a.test/x", Err(scheme));
+        check("http://u:p@a.test/x", Err(host));
+        check("http:///x", Err(host));
+        check("http://a.test:0/x", Err(host));
+        check("http://a.test/a b", Err(path));
+        check("http://a.test/a\r\nX: y", Err(path));
     }
 }

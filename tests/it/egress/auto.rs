@@ -136,6 +136,17 @@ impl Living {
     }
 }
 
+impl Living {
+    /// Who looks anew and finds the same keeps what is known of the script and its proxies.
+    async fn keeps_its_script(&self) {
+        let (before, after) = (self.auto.found().await, self.auto.look().await);
+        let (Way::Pac(before), Way::Pac(after)) = (&before.way, &after.way) else {
+            panic!("{before:?} {after:?}");
+        };
+        assert!(Arc::ptr_eq(before, after));
+    }
+}
+
 async fn goes_by(backend: &Backend, egress: &str) {
     let link = linked(backend).await;
     assert_eq!(link.egress, egress);
@@ -270,6 +281,7 @@ async fn a_desktop_may_name_a_script_leave_it_to_wpad_or_say_there_is_none() {
     assert_eq!(machine.looked().await, "desktop");
     goes_by(&machine.inside(), &label(proxy.address)).await;
     assert!(set.heard(0).starts_with("GET /any.pac?x=y HTTP/1.1\r\n"));
+    machine.keeps_its_script().await;
     assert_eq!(wpad.connections(), 0);
     gnome.set(&settings("none", &[]));
     assert_eq!(machine.looked().await, "desktop");
@@ -478,11 +490,7 @@ async fn another_network_is_found_and_left_again() {
     assert_eq!(machine.looked().await, "wpad");
     goes_by(&machine.inside(), &label(proxy.address)).await;
     // Its server is down from here on, and nobody has moved.
-    let found = machine.auto.found().await;
-    let (Way::Pac(before), Way::Pac(after)) = (&found.way, &machine.auto.look().await.way) else {
-        panic!("{found:?}");
-    };
-    assert!(Arc::ptr_eq(before, after), "what is known of it is kept");
+    machine.keeps_its_script().await;
     goes_by(&machine.inside(), &label(proxy.address)).await;
     machine.moves_to("home.example");
     assert_eq!(machine.looked().await, "nobody");
