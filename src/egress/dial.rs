@@ -6,11 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{HOST, HeaderValue};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Uri};
-use http_body_util::Empty;
 use tokio::time::{sleep, timeout_at};
 use tracing::{debug, warn};
 
@@ -94,11 +89,15 @@ async fn try_routes(
     steps: &Steps,
     failures: &mut Vec<Failure>,
 ) -> Result<Option<Reached>, Failure> {
-    let failed = |stumble| Failure {
-        place: Place::Server,
-        server: server.url.clone(),
-        chain: None,
-        stumble,
+    let failed = |stumble| {
+        let failure = Failure {
+            place: Place::Server,
+            server: server.url.clone(),
+            chain: None,
+            stumble,
+        };
+        steps.failed(&failure);
+        failure
     };
     let finding = match by_auto(server, &backend.way, budget, steps).await {
         Ok(finding) => finding,

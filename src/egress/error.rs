@@ -163,7 +163,12 @@ impl DialError {
         self.decisive().fault()
     }
 
-    /// The step of the last failure in one stable word: `find`, `pac`, `resolve`, `connect`, `tls`,
+    /// Whether we ourselves lacked what a connection needs: later it may be there.
+    pub fn is_for_a_shortage(&self) -> bool {
+        self.decisive().is_for_a_shortage()
+    }
+
+    /// The step that failed in one stable word: `find`, `pac`, `resolve`, `connect`, `tls`,
     /// `tunnel` or `upgrade`.
     pub fn step(&self) -> &'static str {
         self.decisive().stumble.step.word()

@@ -18,6 +18,9 @@ pub mod outlook;
 pub mod pac;
 pub mod params;
 mod program;
+mod reached;
+mod request;
+mod shortage;
 mod steps;
 mod stumble;
 
@@ -39,5 +42,8 @@ pub use params::{
     ServerAddress, Timeouts, TlsTo, Way,
 };
 pub use program::Program;
+pub use reached::{Declined, Link, Reached};
+pub use request::Request;
+pub use shortage::Shortage;
 pub use steps::{Detail, Fact, Secured, Steps};
 pub use stumble::{AnswerFault, AuthFault, Cause, ReplyFault, Step, TlsFault};

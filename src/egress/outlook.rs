@@ -7,7 +7,6 @@ use http::HeaderMap;
 
 use super::alternatives::Alternatives;
 use super::auto::Auto;
-use super::dial::{self, Request};
 use super::error::{DialError, Failure, Place};
 use super::pac::Pac;
 use super::params::{Egress, Server, ServerAddress, Way};

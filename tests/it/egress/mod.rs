@@ -13,7 +13,7 @@ pub(crate) mod negotiate;
 pub(crate) mod ntlm;
 mod pac;
 mod pac_turns;
-mod servers;
+pub(crate) mod servers;
 mod socks;
 mod socks_chains;
 pub(crate) mod tls;
