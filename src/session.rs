@@ -208,6 +208,7 @@ async fn switch(
         way: record::Way {
             server: link.server,
             egress: link.egress,
+            warm: link.warm,
             subprotocol: link.subprotocol.unwrap_or_default(),
         },
         _place: place,

@@ -15,7 +15,7 @@ use super::leg::Leg;
 use super::reader::Section;
 use super::url::{NotAUrl, Url};
 use super::via::{self, Member, Members};
-use super::{kerberos, keys, membership, name, pac, schema, secret, socks, suggest};
+use super::{kerberos, membership, name, pac, schema, secret, socks, suggest, warm};
 
 /// More proxies in a row than this is a loop or a mistake.
 const HOPS_MAX: usize = 8;
@@ -49,6 +49,7 @@ fn member(field: Field<'_>, section: Option<Section<'_>>) -> Member {
         return Member::Faulty;
     };
     let is_by_script = pac::is_asked_for(section);
+    warm::check_place(section);
     if via::is_asked_for(section) {
         return Member::Via;
     }
@@ -65,6 +66,7 @@ fn member(field: Field<'_>, section: Option<Section<'_>>) -> Member {
 fn egress(name: &str, section: Section<'_>) -> Option<Egress> {
     let no_proxy = no_proxy(section);
     let timeouts = timeouts(section);
+    let warm = warm::lower(section);
     let Some(hop_field) = section.field("hop") else {
         let message = "neither `hop`, `via` nor `pac` is in this `egress.NAME`";
         let help = "add [[egress.NAME.hop]] for proxies in a row, or `via` for several chains";
@@ -84,6 +86,7 @@ fn egress(name: &str, section: Section<'_>) -> Option<Egress> {
         no_proxy: no_proxy?,
         hops: hops.into_iter().collect::<Option<_>>()?,
         timeouts,
+        warm,
     })
 }
 

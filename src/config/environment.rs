@@ -115,6 +115,7 @@ fn found(
             no_proxy: no_proxy.clone(),
             hops: vec![hop],
             timeouts: HopTimeouts::default(),
+            warm: None,
         }),
     })
 }

@@ -36,6 +36,7 @@ mod summary;
 mod url;
 mod value;
 mod via;
+mod warm;
 mod ways;
 
 use std::path::Path;

@@ -146,6 +146,8 @@ sections! {
         "tls" "table" "empty"
         "order" "\"failover\" or \"round-robin\"" "failover"
         "retry_after" "duration" "30s"
+        "warm" "integer" "0"
+        "warm_max_age" "duration" "50s"
         "timeouts" "table" "empty"
     }
     PAC_AUTH "egress.NAME.auth" {

@@ -69,7 +69,11 @@ fn hops(egress: &Egress) -> Vec<String> {
         Some(_) => format!("{hop} with {}", told(&hop.auth)),
         None => hop.to_string(),
     });
-    hops.collect()
+    let warm = egress.warm.iter().map(|warm| {
+        let age_max = show_duration(warm.age_max);
+        format!("kept warm for each server: {}, for {age_max}", warm.count)
+    });
+    hops.chain(warm).collect()
 }
 
 fn told(auth: &Auth) -> String {

@@ -210,6 +210,11 @@ impl Attempt<'_> {
         self.of.label(self.chain)
     }
 
+    /// The chain that is tried.
+    pub(super) fn chain(&self) -> &Egress {
+        self.chain
+    }
+
     /// A tunnel to `host:port` through the chain, and what became of it told to the others.
     pub(super) async fn through(
         &mut self,
@@ -221,20 +226,21 @@ impl Attempt<'_> {
         let has_time = budget.half_is_left();
         let reached = chain::through(self.chain, host, port, budget, steps).await;
         match &reached {
-            Ok(_) => self.answered(),
+            Ok(_) => self.stands(),
             // Cut short by the end of the dial, most of which others had spent.
             Err((_, stumble))
                 if matches!(stumble.cause, Cause::Timeout) && budget.is_spent() && !has_time => {}
             Err((_, stumble)) if matches!(stumble.cause, Cause::Ours(_) | Cause::Shortage(_)) => {}
             Err((place, stumble)) => match Finding::of(place, stumble) {
                 Finding::Unreachable => self.failed(place, stumble),
-                Finding::NotJustNow | Finding::Final => self.answered(),
+                Finding::NotJustNow | Finding::Final => self.stands(),
             },
         }
         reached
     }
 
-    fn answered(&mut self) {
+    /// The chain leads to its end, which is told to the others.
+    pub(super) fn stands(&mut self) {
         let Some(trial) = self.trial.take() else {
             return;
         };

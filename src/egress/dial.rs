@@ -33,6 +33,68 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1
 /// What a straight way is called in a record.
 const DIRECT: &str = "direct";
 
+/// The request as it goes to a backend: everything but the server's own base path and `Host`.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Begins with `/`.
+    pub path_and_query: String,
+    /// The client's `Host`, to be preserved; `None`: the server's own.
+    pub host: Option<String>,
+    /// Final: end-to-end headers, `Upgrade`, `Connection` and `Sec-WebSocket-*`. No `Host`.
+    pub headers: HeaderMap,
+    /// The `Sec-WebSocket-Key` among the headers.
+    pub key: String,
+    /// The subprotocols offered.
+    pub subprotocols: Vec<String>,
+    /// The names of the extensions offered.
+    pub extensions_offered: Vec<String>,
+}
+
+/// A backend that answered.
+#[derive(Debug)]
+pub enum Reached {
+    /// With a 101 that holds.
+    Switched(Link),
+    /// With anything else.
+    Declined(Declined),
+}
+
+/// A stream whose backend has said its 101.
+#[derive(Debug)]
+pub struct Link {
+    /// To the backend.
+    pub stream: Stream,
+    /// What came glued to the 101: the backend's first bytes.
+    pub tail: Bytes,
+    /// Of the 101, as they came.
+    pub headers: HeaderMap,
+    /// The one that the backend chose.
+    pub subprotocol: Option<String>,
+    /// The server's URL.
+    pub server: String,
+    /// The egress's name, with that of the chain where it has several (`corp/proxy-b`), or `direct`.
+    pub egress: String,
+    /// Whether its tunnel was open before the request came.
+    pub warm: bool,
+}
+
+/// A valid answer that is not a 101.
+#[derive(Debug)]
+pub struct Declined {
+    /// Its status.
+    pub status: StatusCode,
+    /// As they came: the framing they describe is already taken off the body.
+    pub headers: HeaderMap,
+    /// At most 64 KiB.
+    pub body: Bytes,
+    /// Whether there was more.
+    pub truncated: bool,
+    /// The server's URL.
+    pub server: String,
+    /// The egress's name, with that of the chain where it has several (`corp/proxy-b`), or `direct`.
+    pub egress: String,
+}
+
 /// Sends `request` to the first of the backend's servers, in turn, that can be reached, and
 /// returns what it answered. A server that fails before a byte of the request left is skipped for
 /// the next; after that there is no other. `steps` is told what happens while it happens.
@@ -275,6 +337,30 @@ impl Route<'_> {
         }
     }
 
+    /// The proxies on the way.
+    fn through(&self) -> Option<&Egress> {
+        match self {
+            Self::Straight => None,
+            Self::Through(egress) => Some(egress),
+            Self::Attempt(attempt) => Some(attempt.chain()),
+        }
+    }
+
+    /// A tunnel that waits for its use. Nobody else will get it.
+    fn warm(&self, server: &Server) -> Option<Stream> {
+        match &server.address {
+            ServerAddress::Tcp(host, port) => self.through()?.warm.as_ref()?.take(host, *port),
+            ServerAddress::Unix(_) => None,
+        }
+    }
+
+    /// Its proxies did what was asked of them.
+    fn stands(&mut self) {
+        if let Self::Attempt(attempt) = self {
+            attempt.stands();
+        }
+    }
+
     fn between(&self) -> Between {
         match self {
             Self::Straight => Between::Nothing,
@@ -309,13 +395,41 @@ async fn attempt(
     };
     let at_server = |stumble| failed((Place::Server, stumble));
     // Built first, so that nothing is dialled for a request that cannot be sent.
-    let outgoing = outgoing(server, request).map_err(at_server)?;
+    outgoing(server, request).map_err(at_server)?;
+    if let Some(stream) = route.warm(server) {
+        match ask(stream, server, &route, timeouts, request, budget, steps).await {
+            Err(stumble) if stumble.may_be_the_tunnels() => {
+                debug!(server = %server.url, %stumble, "a warm tunnel had ended, another is opened");
+            }
+            ended => {
+                route.stands();
+                let answer = ended.map_err(at_server)?;
+                return Ok(reached(answer, server, &route, true));
+            }
+        }
+    }
     let stream = reach(server, &mut route, timeouts, budget, steps)
         .await
         .map_err(failed)?;
-    let stream = secured(stream, server, &route, timeouts, budget, steps)
-        .await
-        .map_err(at_server)?;
+    if let Some(warm) = route.through().and_then(|egress| egress.warm.as_ref()) {
+        warm.let_through();
+    }
+    let answer = ask(stream, server, &route, timeouts, request, budget, steps).await;
+    Ok(reached(answer.map_err(at_server)?, server, &route, false))
+}
+
+/// Asks the server at the end of `stream`.
+async fn ask(
+    stream: Stream,
+    server: &Server,
+    route: &Route<'_>,
+    timeouts: &Timeouts,
+    request: &Request,
+    budget: Budget,
+    steps: &Steps,
+) -> Result<Answer, Stumble> {
+    let outgoing = outgoing(server, request)?;
+    let stream = secured(stream, server, route, timeouts, budget, steps).await?;
     let handshake = Handshake {
         key: &request.key,
         subprotocols: &request.subprotocols,
@@ -327,8 +441,7 @@ async fn attempt(
         steps.learned(|| Detail::Answered(answer.status().as_u16()));
         Ok(answer)
     };
-    let answer = steps.watch(|| Step::Upgrade, asking).await;
-    Ok(reached(answer.map_err(at_server)?, server, &route))
+    steps.watch(|| Step::Upgrade, asking).await
 }
 
 async fn reach(
@@ -383,7 +496,7 @@ async fn secured(
     .await
 }
 
-fn reached(answer: Answer, server: &Server, route: &Route<'_>) -> Reached {
+fn reached(answer: Answer, server: &Server, route: &Route<'_>, warm: bool) -> Reached {
     let (server, egress) = (server.url.clone(), route.name());
     match answer {
         Answer::Switched {
@@ -398,6 +511,7 @@ fn reached(answer: Answer, server: &Server, route: &Route<'_>) -> Reached {
             subprotocol,
             server,
             egress,
+            warm,
         }),
         Answer::Declined {
             status,

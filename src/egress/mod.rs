@@ -23,6 +23,7 @@ mod request;
 mod shortage;
 mod steps;
 mod stumble;
+pub mod warm;
 
 pub use alternatives::{Alternatives, Order};
 #[cfg(feature = "gssapi")]
@@ -47,3 +48,4 @@ pub use request::Request;
 pub use shortage::Shortage;
 pub use steps::{Detail, Fact, Secured, Steps};
 pub use stumble::{AnswerFault, AuthFault, Cause, ReplyFault, Step, TlsFault};
+pub use warm::Warm;

@@ -14,6 +14,7 @@ use super::auth::Auth;
 use super::auto::Auto;
 use super::by_scheme::ByScheme;
 use super::pac::Pac;
+use super::warm::Warm;
 use crate::policy::no_proxy::NoProxy;
 use crate::policy::pool::RoundRobin;
 use crate::wire::authority::Host;
@@ -86,6 +87,8 @@ pub struct Egress {
     pub hops: Vec<Hop>,
     /// The deadlines of each hop.
     pub timeouts: HopTimeouts,
+    /// The tunnels that are opened ahead, where any are.
+    pub warm: Option<Warm>,
 }
 
 /// One proxy.

@@ -285,6 +285,34 @@ impl Cause {
     }
 }
 
+impl Stumble {
+    /// For one inside a tunnel that has waited: whether it may be the tunnel's own end, so that the
+    /// same in a new tunnel may succeed. Never after a byte of the request left: the backend may
+    /// have seen it, and must not see it twice. What a certificate says, it says in every tunnel.
+    pub(super) fn may_be_the_tunnels(&self) -> bool {
+        let may_be = match &self.cause {
+            Cause::Timeout | Cause::Lost(_) => true,
+            Cause::Tls(fault) => match fault {
+                TlsFault::Ahead(_) | TlsFault::InClear { .. } | TlsFault::Other(_) => true,
+                TlsFault::UnknownIssuer { .. }
+                | TlsFault::WrongName(_)
+                | TlsFault::OutOfDate(_) => false,
+            },
+            Cause::Pac(_)
+            | Cause::Resolve(_)
+            | Cause::Connect(_)
+            | Cause::Unix(_)
+            | Cause::Refused { .. }
+            | Cause::SocksRefused(_)
+            | Cause::Auth(_)
+            | Cause::Reply(_)
+            | Cause::Answer(_)
+            | Cause::Ours(_) => false,
+        };
+        may_be && !self.sent
+    }
+}
+
 impl From<Unsendable> for Cause {
     fn from(error: Unsendable) -> Self {
         Self::Ours(error.to_string())
@@ -504,6 +532,30 @@ mod tests {
         assert_eq!(plain("a\r\nb\x1b[31m", 20), "a\\r\\nb\\u{1b}[31m");
         assert_eq!(plain("\u{202e}x", 20), "\\u{202e}x");
         assert_eq!(plain("abcdef", 3), "abc...");
+    }
+
+    #[test]
+    fn a_tunnel_that_waited_is_replaced_unless_the_request_left_or_another_would_end_the_same() {
+        let check = |cause: Cause, sent: bool, expected: bool| {
+            let step = Step::Tls;
+            let stumble = Stumble { step, cause, sent };
+            assert_eq!(stumble.may_be_the_tunnels(), expected, "{stumble}, {sent}");
+        };
+        let text = String::new;
+        check(Cause::Timeout, false, true);
+        check(Cause::Lost(text()), false, true);
+        check(Cause::Tls(TlsFault::Other(text())), false, true);
+        check(
+            Cause::Tls(TlsFault::InClear { tunnelled: true }),
+            false,
+            true,
+        );
+        check(Cause::Timeout, true, false);
+        check(Cause::Lost(text()), true, false);
+        check(Cause::Tls(TlsFault::WrongName(text())), false, false);
+        check(Cause::Tls(TlsFault::OutOfDate(text())), false, false);
+        check(Cause::Answer(AnswerFault::Unreadable(text())), false, false);
+        check(Cause::Ours(text()), false, false);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::descriptors;
 use super::signals::Stop;
 use super::spawn::Tasks;
-use crate::egress::{Auto, Found, Way};
+use crate::egress::{Found, Way, warm};
 use crate::listen::{self, Admission, BindError};
 use crate::observe::failures::DialFailures;
 use crate::plan::Plan;
@@ -29,6 +29,8 @@ pub struct Gateway {
     addresses: Vec<(String, SocketAddr)>,
     drain: Duration,
     acceptors: Tasks,
+    /// Of warm tunnels.
+    keepers: Tasks,
     sessions: Tasks,
     signals: Signals,
     failures: DialFailures,
@@ -87,6 +89,7 @@ pub fn start(plan: Plan) -> Result<Gateway, BindError> {
     let plan = Arc::new(plan);
     announce_environment(&plan);
     let (acceptors, sessions) = (Tasks::default(), Tasks::default());
+    let keepers = Tasks::default();
     let signals = Signals::default();
     let failures = DialFailures::default();
     let admission = Admission::new(plan.limits.connections);
@@ -115,11 +118,17 @@ pub fn start(plan: Plan) -> Result<Gateway, BindError> {
             take,
         ));
     }
-    keep_found(&plan, &acceptors, &signals.draining);
+    for keeper in warm::keepers(&plan.backends) {
+        let draining = signals.draining.clone();
+        keepers.spawn(async move {
+            draining.run_until_cancelled(keeper.run()).await;
+        });
+    }
     Ok(Gateway {
         addresses,
         drain: plan.drain,
         acceptors,
+        keepers,
         sessions,
         signals,
         failures,
@@ -184,6 +193,7 @@ impl Gateway {
         self.signals.draining.cancel();
         // They end at once, and from then on nothing new begins.
         self.acceptors.ended().await;
+        self.keepers.ended().await;
         tokio::select! {
             ended = timeout(self.drain, self.sessions.ended()) => if ended.is_ok() { return },
             () = hurry => {}

@@ -4,7 +4,7 @@
 
 pub mod binding;
 pub mod prefixed;
-mod scratch;
+pub mod quiet;
 pub mod sockopt;
 pub mod stream;
 pub mod tls;

@@ -32,6 +32,8 @@ pub struct Way {
     pub server: String,
     /// The egress, or `direct`.
     pub egress: String,
+    /// Whether its tunnel was open before the request came.
+    pub warm: bool,
     /// The subprotocol agreed on; empty without one.
     pub subprotocol: String,
 }
@@ -87,6 +89,7 @@ pub fn session(request: &Request, way: &Way, end: &End) {
         "session ended",
         server = way.server,
         egress = way.egress,
+        warm = way.warm,
         subprotocol = way.subprotocol,
         duration_ms = millis(end.duration),
         bytes_to_backend = end.to_backend,

@@ -1,10 +1,12 @@
 //! Judgement: values in, a decision out. Nothing here waits, reads a clock or rolls dice.
 
 pub mod auth_for;
+pub mod backoff;
 pub mod decide;
 pub mod explain;
 pub mod forward;
 pub mod health;
+pub mod lifetime;
 pub mod limits;
 pub mod no_proxy;
 pub mod origin;

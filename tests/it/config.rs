@@ -256,6 +256,7 @@ fn a_summary_says_what_the_file_means_and_no_secret() {
         "through corp",
         "https proxy.corp.example:3129 with auto auth, domain CORP, workstation gateway-1",
         "socks5h edge.corp.example:1080 with user and password",
+        "kept warm for each server: 2, for 50s",
         "corp.example:8080",
         "session 1day",
         "16KiB",

@@ -328,6 +328,7 @@ servers = [
 egress = 'EGRESS'
 [egress.corp]
 no_proxy = ['example.com', '10.0.0.0/8:443']
+warm = 2
 [[egress.corp.hop]]
 url = 'http://near.test:3128'
 auth = { user = '${env:PROXY_USER}', password = '${file:secrets/proxy-password}' }
@@ -381,7 +382,8 @@ const UNIX: (&str, &str) = ("direct", "direct: it is a socket on this machine");
 fn the_way_to_each_server_is_told_with_its_reason() {
     let asked = ("direct", "direct: its backend asks for no egress");
     check_ways("direct", &[], [asked, asked, asked, UNIX]);
-    let corp = "http near.test:3128 with credentials, then https far.test:443";
+    let corp = "http near.test:3128 with credentials, then https far.test:443; \
+                2 tunnels kept warm";
     let near = "this machine or this link, without an entry";
     let through = format!("through corp: {corp}");
     let past = |egress: &str, by: &str| format!("direct: no_proxy of {egress} lets it: {by}");
@@ -409,9 +411,9 @@ fn the_way_to_each_server_is_told_with_its_reason() {
     );
     let chains = json!([
         { "egress": "several/corp", "hops": [
-            "http near.test:3128 with credentials", "https far.test:443"] },
-        { "egress": "several/spare", "hops": ["http spare.test:3128"] },
-        { "egress": "several/direct", "hops": [] },
+            "http near.test:3128 with credentials", "https far.test:443"], "warm": 2 },
+        { "egress": "several/spare", "hops": ["http spare.test:3128"], "warm": 0 },
+        { "egress": "several/direct", "hops": [], "warm": 0 },
     ]);
     assert_eq!(json["servers"][0]["chains"], chains);
     let environment = [("https_proxy", "http://u:hunter@env.test:3128")];

@@ -65,6 +65,7 @@ pub fn egress(hops: Vec<Hop>) -> Egress {
         no_proxy: NoProxy::default(),
         hops,
         timeouts: HopTimeouts::default(),
+        warm: None,
     }
 }
 

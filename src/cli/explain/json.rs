@@ -83,7 +83,7 @@ fn server(reach: &Reach<'_>) -> Value {
             let mut chains: Vec<Value> = chains.map(|c| chain(&name(c), c)).collect();
             if several.ends_direct {
                 let name = format!("{}/direct", several.name);
-                chains.push(json!({ "egress": name, "hops": [] }));
+                chains.push(json!({ "egress": name, "hops": [], "warm": 0 }));
             }
             ("alternatives", chains)
         }
@@ -100,5 +100,5 @@ fn server(reach: &Reach<'_>) -> Value {
 
 fn chain(name: &str, egress: &Egress) -> Value {
     let hops: Vec<String> = egress.hops.iter().map(words::hop).collect();
-    json!({ "egress": name, "hops": hops })
+    json!({ "egress": name, "hops": hops, "warm": words::warm(egress) })
 }

@@ -183,7 +183,17 @@ fn straight_why(straight: &Straight<'_>) -> String {
 
 fn hops(egress: &Egress) -> String {
     let hops: Vec<String> = egress.hops.iter().map(hop).collect();
-    hops.join(", then ")
+    let hops = hops.join(", then ");
+    match warm(egress) {
+        0 => hops,
+        1 => format!("{hops}; 1 tunnel kept warm"),
+        count => format!("{hops}; {count} tunnels kept warm"),
+    }
+}
+
+/// How many tunnels are kept ready for each server.
+pub(super) fn warm(egress: &Egress) -> usize {
+    egress.warm.as_ref().map_or(0, |warm| warm.count)
 }
 
 /// A proxy, and that there are credentials for it.

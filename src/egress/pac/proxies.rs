@@ -129,6 +129,7 @@ impl Proxies {
             no_proxy: NoProxy::default(),
             hops: vec![hop],
             timeouts: self.timeouts,
+            warm: None,
         };
         let mut chains = known.chains.clone();
         chains.push(Arc::new(chain));

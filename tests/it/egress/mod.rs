@@ -16,4 +16,5 @@ mod pac_turns;
 pub(crate) mod servers;
 mod socks;
 mod socks_chains;
-pub(crate) mod tls;
+mod tls;
+mod warm;
