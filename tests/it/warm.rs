@@ -2,15 +2,17 @@
 
 use std::future::pending;
 
+use tokio::time::timeout;
+
 use super::config::LEAST;
 use crate::support::backend::echo_backend;
 use crate::support::client::{handshake, open};
-use crate::support::eventually;
 use crate::support::gateway::{Builder, gateway};
 use crate::support::process::field;
 use crate::support::proxy::{OK, proxy_that_says};
 use crate::support::script::Script;
 use crate::support::started::started;
+use crate::support::{PATIENCE, eventually};
 
 /// A route to a server inside, through a proxy to which so many tunnels are kept.
 fn keeping(count: usize, proxy: &Script) -> Builder {
@@ -45,7 +47,8 @@ async fn a_drain_ends_tunnels_at_once_and_they_are_no_sessions() {
     let running = keeping(3, &proxy).drain("1h").run();
     eventually("three tunnels", || far.connections() == 3).await;
     assert_eq!(running.gateway.sessions(), 0);
-    running.gateway.drain(pending()).await;
+    let drained = timeout(PATIENCE, running.gateway.drain(pending())).await;
+    drained.expect("nothing else is left");
     eventually("they are ended", || proxy.ended() == 3).await;
     assert_eq!(proxy.connections(), 3);
 }

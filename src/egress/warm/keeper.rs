@@ -135,7 +135,7 @@ where
 mod tests {
     use std::cell::{Cell, RefCell};
 
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
     use tokio::time::{Instant, sleep, timeout};
 
@@ -252,6 +252,20 @@ mod tests {
         sleep(Duration::from_millis(1)).await;
         assert!(shelf.take().is_some());
         assert!(shelf.take().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_youngest_is_handed_out() {
+        let (shelf, proxy) = (shelf(2), Proxy::new());
+        pass(20, &shelf, &proxy).await;
+        drop(proxy.open.borrow_mut().pop());
+        pass(1, &shelf, &proxy).await;
+        assert_eq!(proxy.asked(), 3);
+        let mut taken = shelf.take().expect("a tunnel");
+        taken.write_all(b"x").await.expect("written");
+        let (_, mut last) = proxy.open.borrow_mut().pop().expect("the youngest");
+        let heard = timeout(Duration::from_secs(1), last.read_u8()).await;
+        assert_eq!(heard.expect("in time").expect("heard"), b'x');
     }
 
     #[tokio::test(start_paused = true)]

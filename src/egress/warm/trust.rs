@@ -1,17 +1,20 @@
-//! Whether the proxies of an egress let in those who come without a session.
+//! Whether the proxies of an egress let in those who come without a session, and how many of these
+//! may ask at once.
 //!
 //! Rejected passwords lock accounts, and a keeper would go on with them by night. So one keeper of
 //! an egress goes first, and after a rejection none goes before a session was let in. Knows no
 //! schemes and no servers.
 
-use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+/// Keepers of one egress that ask at once: a gateway that starts with a hundred servers is no storm.
+const AT_ONCE_MAX: u32 = 4;
 
 /// Of one egress, for all its keepers.
 #[derive(Debug)]
 pub(super) struct Trust {
     standing: watch::Sender<Standing>,
-    /// To find out.
-    turn: Mutex<()>,
+    places: Semaphore,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,17 +24,14 @@ enum Standing {
     Lost,
 }
 
-/// Leave to ask the proxies; where it is not known how they answer, for one at a time.
-#[derive(Debug)]
-pub(super) struct Leave<'a> {
-    _turn: Option<MutexGuard<'a, ()>>,
-}
+/// Leave to ask the proxies, until it is dropped.
+pub(super) type Leave<'a> = SemaphorePermit<'a>;
 
 impl Default for Trust {
     fn default() -> Self {
         Self {
             standing: watch::Sender::new(Standing::Unknown),
-            turn: Mutex::new(()),
+            places: Semaphore::new(AT_ONCE_MAX as usize),
         }
     }
 }
@@ -43,15 +43,26 @@ impl Trust {
             let mut standing = self.standing.subscribe();
             // It ends with its sender, which is ours.
             standing.wait_for(|s| *s != Standing::Lost).await.ok();
-            if self.is(Standing::Gained) {
-                return Leave { _turn: None };
-            }
-            let turn = self.turn.lock().await;
+            let places = self.places_wanted();
+            let asked = self.places.acquire_many(places).await;
+            let leave = asked.expect("nobody closes it");
             // Whoever went before may have found out.
-            if self.is(Standing::Unknown) {
-                return Leave { _turn: Some(turn) };
+            if !self.is_lost() && self.places_wanted() == places {
+                return leave;
             }
         }
+    }
+
+    // Who finds out goes alone.
+    fn places_wanted(&self) -> u32 {
+        match *self.standing.borrow() {
+            Standing::Gained => 1,
+            Standing::Unknown | Standing::Lost => AT_ONCE_MAX,
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        *self.standing.borrow() == Standing::Lost
     }
 
     /// Somebody was let in.
@@ -62,10 +73,6 @@ impl Trust {
     /// A keeper was told that it is not who it should be.
     pub(super) fn lost(&self) {
         self.becomes(Standing::Lost);
-    }
-
-    fn is(&self, standing: Standing) -> bool {
-        *self.standing.borrow() == standing
     }
 
     fn becomes(&self, standing: Standing) {
@@ -90,16 +97,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_finds_out_and_the_others_go_by_what_it_found() {
+    async fn one_finds_out_and_then_a_few_ask_at_once() {
         let trust = Trust::default();
         let first = may_ask(&trust).await;
         assert!(first.is_some() && may_ask(&trust).await.is_none());
         trust.gained();
         drop(first);
-        let _all = (
-            may_ask(&trust).await.unwrap(),
-            may_ask(&trust).await.unwrap(),
-        );
+        let mut few = Vec::new();
+        for _ in 0..AT_ONCE_MAX {
+            few.push(may_ask(&trust).await.expect("a place"));
+        }
+        assert!(may_ask(&trust).await.is_none());
+        few.pop();
+        assert!(may_ask(&trust).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]

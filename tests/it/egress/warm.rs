@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use throughway::egress::{
-    Alternatives, Backend, Choice, Egress, Hop, Order, Server, ServerAddress, Warm, Way, warm,
+    Alternatives, Backend, Choice, Egress, Hop, Order, Server, ServerAddress, TlsTo, Warm, Way,
+    warm,
 };
 use throughway::policy::health::Health;
 use throughway::policy::no_proxy::NoProxy;
@@ -147,6 +148,8 @@ async fn a_tunnel_that_breaks_before_the_request_left_is_replaced_within_the_ses
     let _keepers = keep(std::slice::from_ref(&backend));
     ready(&egress, 1).await;
     let link = linked(&backend).await;
+    // The first byte of a handshake went into the first tunnel (RFC 8446 §5.1).
+    assert!(proxy.heard(0).ends_with("\r\n\r\n\x16"));
     assert!(!link.warm);
     assert_echoes(link).await;
 }
@@ -170,16 +173,22 @@ async fn no_request_is_sent_a_second_time_once_a_byte_of_it_left() {
 
 #[tokio::test]
 async fn a_tunnel_that_a_certificate_condemns_is_not_replaced() {
-    let (identity, other) = (identity("chat.internal"), identity("chat.internal"));
+    let identity = identity("chat.internal");
     let far = tls_backend(&identity).await;
     let proxy = proxy_that_says(OK, far.address).await;
     let egress = keeping(1, vec![hop(proxy.address)]);
-    let backend = through(&egress, vec![inside(&other.to)]);
-    let keepers = keep(std::slice::from_ref(&backend));
+    let other = TlsTo {
+        name: "other.internal".try_into().unwrap(),
+        ..identity.to.clone()
+    };
+    let backend = through(&egress, vec![inside(&other)]);
+    let _keepers = keep(std::slice::from_ref(&backend));
     ready(&egress, 1).await;
-    drop(keepers);
     let error = failed(&backend).await;
     assert_eq!(error.reason(), "tls", "{error}");
+    // The second one is the keeper's.
+    ready(&egress, 1).await;
+    assert_eq!(proxy.connections(), 2);
 }
 
 #[tokio::test]
@@ -220,6 +229,22 @@ async fn a_tunnel_through_socks_waits_as_well() {
     ready(&egress, 1).await;
     let link = linked(&backend).await;
     assert!(link.warm);
+    assert_echoes(link).await;
+}
+
+#[tokio::test]
+async fn tunnels_end_with_their_keeper() {
+    let far = echo_backend().await;
+    let proxy = proxy_that_says(OK, far.address).await;
+    let egress = keeping(2, vec![hop(proxy.address)]);
+    let backend = through(&egress, vec![server_inside()]);
+    let keepers = keep(std::slice::from_ref(&backend));
+    ready(&egress, 2).await;
+    drop(keepers);
+    eventually("both are ended", || proxy.ended() == 2).await;
+    ready(&egress, 0).await;
+    let link = linked(&backend).await;
+    assert!(!link.warm);
     assert_echoes(link).await;
 }
 
@@ -338,7 +363,11 @@ async fn there_is_one_keeper_for_each_server_behind_the_proxies_and_none_for_oth
     );
     let again = through(&egress, vec![server("a.internal", 80, None)]);
     let straight = backend_by(vec![server("c.internal", 80, None)], Way::Direct);
-    let all = [through(&egress, vec![a, b, unix, local, let_past]), again, straight];
+    let all = [
+        through(&egress, vec![a, b, unix, local, let_past]),
+        again,
+        straight,
+    ];
     assert_eq!(warm::keepers(&all).len(), 2);
     let cold = through(&Arc::new(self::egress(Vec::new())), vec![server_inside()]);
     assert_eq!(warm::keepers(&[cold]).len(), 0);
