@@ -91,7 +91,7 @@ fn warm_where_it_makes_no_sense_is_a_fault_that_says_where_to_write_it() {
         ),
         (
             "warm = 2\nwarm_max_age = '2s'",
-            &["too short", "found 2s", "at least 10s"],
+            &["too short", "found 2s", "at least 5s"],
         ),
         ("warm = 65", &["`warm` is out of bounds", "from 0 to 64"]),
         ("warm = true", &["`warm` has the wrong type"]),

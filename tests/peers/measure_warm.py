@@ -4,14 +4,20 @@ Not a test: it prints a table. As root, after `tests/run` has made the virtual e
 
     unshare --net target/peers/venv/bin/python tests/peers/measure_warm.py
 
-Everything runs in a network of its own, where tc's netem holds each packet to and from the proxy
-for 10 ms; client, gateway and backend are next door. The client is a socket: what is timed begins
-with its request, on a connection that it has already, and ends with the last byte of the 101.
+Everything runs in a network of its own, in which each packet between gateway and proxy is held for
+10 ms by a TUN device that this program serves: not every kernel has tc's netem. Client, gateway and
+backend are next door. The client is a socket: what is timed begins with its request, on a connection
+that it has already, and ends with the last byte of the 101.
 """
 
+import fcntl
+import os
+import queue
 import socket
 import statistics
+import struct
 import subprocess
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +30,9 @@ from support.gateway import Gateway
 from support.process import free_port
 from support.proxy import DOMAIN, KINDS, PASSWORD, USER, Proxy
 
-ONE_WAY_MS = 10
+ONE_WAY_SECONDS = 0.010
+HERE, FAR = "10.9.0.1", "10.9.0.2"
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 SESSIONS = 50
 # Long enough for a tunnel that was used to be replaced.
 PAUSE_SECONDS = 0.2
@@ -35,17 +43,37 @@ HEAD = (
 )
 
 
-def tc(*words: str) -> None:
-    subprocess.run(["tc", *words], check=True)
+def run(*words: str) -> None:
+    subprocess.run(words, check=True)
 
 
-def delay(port: int) -> None:
-    """Holds what goes to this port of the loopback or comes from it."""
-    tc("qdisc", "replace", "dev", "lo", "root", "handle", "1:", "prio", "bands", "4")
-    tc("qdisc", "add", "dev", "lo", "parent", "1:4", "netem", "delay", f"{ONE_WAY_MS}ms")
-    for direction in ("dport", "sport"):
-        match = ["match", "ip", direction, str(port), "0xffff"]
-        tc("filter", "add", "dev", "lo", "parent", "1:", "protocol", "ip", "u32", *match, "flowid", "1:4")
+def far_away() -> None:
+    """Makes FAR this very machine, reached from HERE by a line on which each packet takes its time.
+
+    What goes to FAR comes back as if FAR had sent it: with both addresses exchanged, which leaves
+    every checksum as it was.
+    """
+    line = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(line, TUNSETIFF, struct.pack("16sH22x", b"far", IFF_TUN | IFF_NO_PI))
+    run("sysctl", "-qw", "net.ipv6.conf.far.disable_ipv6=1")
+    run("ip", "addr", "add", f"{HERE}/24", "dev", "far")
+    run("ip", "link", "set", "far", "up")
+    held: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+
+    def take() -> None:
+        while True:
+            packet = os.read(line, 65536)
+            held.put((time.perf_counter() + ONE_WAY_SECONDS, packet))
+
+    def give() -> None:
+        while True:
+            due, packet = held.get()
+            time.sleep(max(0.0, due - time.perf_counter()))
+            # RFC 791 §3.1: the source stands at 12, the destination at 16.
+            os.write(line, packet[:12] + packet[16:20] + packet[12:16] + packet[20:])
+
+    for work in (take, give):
+        threading.Thread(target=work, daemon=True).start()
 
 
 def config(port: int, server: str, proxy: Proxy, warm: int) -> str:
@@ -72,7 +100,7 @@ egress = "corp"
 warm = {warm}
 
 [[egress.corp.hop]]
-url = "{kind.scheme}://127.0.0.1:{proxy.port}"
+url = "{kind.scheme}://{FAR}:{proxy.port}"
 auth = {{ user = "{USER}", password = "{PASSWORD}"{domain} }}
 {'tls = { ca = "ca.pem", server_name = "localhost" }' if kind.tls else ""}
 
@@ -116,7 +144,8 @@ def measure(folder: Path, server: str, proxy: Proxy, warm: int) -> list[float]:
 
 
 def main() -> None:
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    run("ip", "link", "set", "lo", "up")
+    far_away()
     print(f"{'proxy':28}{'server':8}{'warm':>5}{'median':>9}{'least':>9}{'most':>9}  ms")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -127,8 +156,7 @@ def main() -> None:
         for name in PROXIES:
             own = Path(stack.enter_context(TemporaryDirectory()))
             own.chmod(0o777)
-            proxy = Proxy(KINDS[name], own, certs)
-            delay(proxy.port)
+            proxy = Proxy(KINDS[name], own, certs, address="0.0.0.0")
             servers = [f"ws://backend.test:{plain.port}", f"wss://backend.test:{secure.port}"]
             for server in servers:
                 for warm in (0, 2):
