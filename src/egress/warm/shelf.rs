@@ -184,13 +184,14 @@ impl Shelf {
             let why = format!("a tunnel did not stay open and silent: it ended after {age:.1?}");
             return self.fails(state, &why);
         }
-        debug!(egress = %self.egress, server = %self.server, ?age, "idle tunnel was cut");
+        let shown = format!("{age:.1?}");
+        debug!(egress = %self.egress, server = %self.server, age = shown, "idle tunnel was cut");
         let (opened, now) = (tunnel.opened.into_std(), now.into_std());
         if let Some(learned) = state.lifetime.cut(opened, now) {
             info!(
                 egress = %self.egress,
                 server = %self.server,
-                renewed_after = ?learned.age_max,
+                renewed_after = format!("{:.1?}", learned.age_max),
                 "the proxy, or the server behind it, cuts idle tunnels at about {} s",
                 learned.cut_at.as_secs(),
             );

@@ -63,6 +63,8 @@ class Kind:
     auth: bool = False
     schemes: tuple[str, ...] = ("basic",)
     tls: bool = False
+    # Of tinyproxy: after so long it cuts what is idle.
+    idle_seconds: int = 600
     wrong_password: str = "credentials rejected by"
     denied: str = "403 Forbidden"
 
@@ -105,7 +107,9 @@ KINDS = {
         "pyspnego", auth=True, schemes=("ntlm in negotiate",), tls=True
     ),
 }
-# For `test_kerberos.py` alone: these need a realm, and a gateway with the feature `gssapi`.
+# For `test_warm.py` alone.
+IMPATIENT = Kind("tinyproxy", idle_seconds=6)
+# For `test_kerberos.py` alone: it needs a realm, and a gateway with the feature `gssapi`.
 NEGOTIATES = Kind("squid", auth=True, schemes=("negotiate",))
 NEGOTIATES_OVER_TLS = Kind("gssapi", auth=True, schemes=("negotiate",), tls=True)
 
@@ -192,7 +196,7 @@ http_access allow all
             f"""
 Port {self.port}
 Listen {self._address}
-Timeout 600
+Timeout {self.kind.idle_seconds}
 LogFile "{self._log}"
 LogLevel Connect
 MaxClients 50
