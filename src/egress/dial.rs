@@ -33,68 +33,6 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1
 /// What a straight way is called in a record.
 const DIRECT: &str = "direct";
 
-/// The request as it goes to a backend: everything but the server's own base path and `Host`.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Begins with `/`.
-    pub path_and_query: String,
-    /// The client's `Host`, to be preserved; `None`: the server's own.
-    pub host: Option<String>,
-    /// Final: end-to-end headers, `Upgrade`, `Connection` and `Sec-WebSocket-*`. No `Host`.
-    pub headers: HeaderMap,
-    /// The `Sec-WebSocket-Key` among the headers.
-    pub key: String,
-    /// The subprotocols offered.
-    pub subprotocols: Vec<String>,
-    /// The names of the extensions offered.
-    pub extensions_offered: Vec<String>,
-}
-
-/// A backend that answered.
-#[derive(Debug)]
-pub enum Reached {
-    /// With a 101 that holds.
-    Switched(Link),
-    /// With anything else.
-    Declined(Declined),
-}
-
-/// A stream whose backend has said its 101.
-#[derive(Debug)]
-pub struct Link {
-    /// To the backend.
-    pub stream: Stream,
-    /// What came glued to the 101: the backend's first bytes.
-    pub tail: Bytes,
-    /// Of the 101, as they came.
-    pub headers: HeaderMap,
-    /// The one that the backend chose.
-    pub subprotocol: Option<String>,
-    /// The server's URL.
-    pub server: String,
-    /// The egress's name, with that of the chain where it has several (`corp/proxy-b`), or `direct`.
-    pub egress: String,
-    /// Whether its tunnel was open before the request came.
-    pub warm: bool,
-}
-
-/// A valid answer that is not a 101.
-#[derive(Debug)]
-pub struct Declined {
-    /// Its status.
-    pub status: StatusCode,
-    /// As they came: the framing they describe is already taken off the body.
-    pub headers: HeaderMap,
-    /// At most 64 KiB.
-    pub body: Bytes,
-    /// Whether there was more.
-    pub truncated: bool,
-    /// The server's URL.
-    pub server: String,
-    /// The egress's name, with that of the chain where it has several (`corp/proxy-b`), or `direct`.
-    pub egress: String,
-}
-
 /// Sends `request` to the first of the backend's servers, in turn, that can be reached, and
 /// returns what it answered. A server that fails before a byte of the request left is skipped for
 /// the next; after that there is no other. `steps` is told what happens while it happens.

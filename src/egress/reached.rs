@@ -31,6 +31,8 @@ pub struct Link {
     pub server: String,
     /// The egress's name, with that of the chain where it has several (`corp/proxy-b`), or `direct`.
     pub egress: String,
+    /// Whether its tunnel was open before the request came.
+    pub warm: bool,
 }
 
 /// A valid answer that is not a 101.

@@ -293,7 +293,10 @@ impl Stumble {
         let may_be = match &self.cause {
             Cause::Timeout | Cause::Lost(_) => true,
             Cause::Tls(fault) => match fault {
-                TlsFault::Ahead(_) | TlsFault::InClear { .. } | TlsFault::Other(_) => true,
+                TlsFault::Ahead(_)
+                | TlsFault::InClear { .. }
+                | TlsFault::Ended
+                | TlsFault::Other(_) => true,
                 TlsFault::UnknownIssuer { .. }
                 | TlsFault::WrongName(_)
                 | TlsFault::OutOfDate(_) => false,
@@ -302,6 +305,7 @@ impl Stumble {
             | Cause::Resolve(_)
             | Cause::Connect(_)
             | Cause::Unix(_)
+            | Cause::Shortage(_)
             | Cause::Refused { .. }
             | Cause::SocksRefused(_)
             | Cause::Auth(_)

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::descriptors;
 use super::signals::Stop;
 use super::spawn::Tasks;
-use crate::egress::{Found, Way, warm};
+use crate::egress::{Auto, Found, Way, warm};
 use crate::listen::{self, Admission, BindError};
 use crate::observe::failures::DialFailures;
 use crate::plan::Plan;
@@ -29,7 +29,7 @@ pub struct Gateway {
     addresses: Vec<(String, SocketAddr)>,
     drain: Duration,
     acceptors: Tasks,
-    /// Of warm tunnels.
+    /// Of what is found and of tunnels, before a session asks.
     keepers: Tasks,
     sessions: Tasks,
     signals: Signals,
@@ -118,6 +118,7 @@ pub fn start(plan: Plan) -> Result<Gateway, BindError> {
             take,
         ));
     }
+    keep_found(&plan, &keepers, &signals.draining);
     for keeper in warm::keepers(&plan.backends) {
         let draining = signals.draining.clone();
         keepers.spawn(async move {

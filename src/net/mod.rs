@@ -5,6 +5,7 @@
 pub mod binding;
 pub mod prefixed;
 pub mod quiet;
+mod scratch;
 pub mod sockopt;
 pub mod stream;
 pub mod tls;

@@ -39,4 +39,5 @@ mod sessions;
 mod shortage;
 mod splice;
 mod tls;
+mod tls_stream;
 mod warm;

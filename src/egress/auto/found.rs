@@ -141,6 +141,7 @@ fn by_scheme(name: &'static str, manual: &Manual) -> ByScheme {
             no_proxy: no_proxy.clone(),
             hops: vec![hop(at, protocol)],
             timeouts: HopTimeouts::default(),
+            warm: None,
         }),
     };
     let http = |at: &Option<At>| at.as_ref().map(|at| found(at, Protocol::Http));

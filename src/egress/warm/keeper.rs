@@ -50,8 +50,11 @@ fn chains(server: &Server, way: &Way) -> Vec<Arc<Egress>> {
     match (Outlook::of(server, way), way) {
         (Outlook::Through(_), Way::Through(egress)) => vec![egress.clone()],
         (Outlook::Among(several), _) => several.chains.clone(),
-        // What the environment or a script names has no section in which to ask for it.
-        (Outlook::Through(_) | Outlook::ByScript(_) | Outlook::Straight(_), _) => Vec::new(),
+        // What the environment, a script or the system names has no section in which to ask for it.
+        (
+            Outlook::Through(_) | Outlook::ByScript(_) | Outlook::Unfound(_) | Outlook::Straight(_),
+            _,
+        ) => Vec::new(),
     }
 }
 

@@ -99,6 +99,7 @@ impl Machine {
                 no_proxy: NoProxy::default(),
                 hops: vec![hop(proxy)],
                 timeouts: HopTimeouts::default(),
+                warm: None,
             }),
         };
         self.params.environment = Arc::new(ByScheme {

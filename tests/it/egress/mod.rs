@@ -16,5 +16,5 @@ mod pac_turns;
 pub(crate) mod servers;
 mod socks;
 mod socks_chains;
-mod tls;
+pub(crate) mod tls;
 mod warm;

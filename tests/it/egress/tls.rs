@@ -17,12 +17,12 @@ use crate::support::proxy::{ASKS_AND_STAYS, OK, say};
 use crate::support::script::{Act, Script};
 
 /// An authority, a server that has its certificate, and a client that trusts it.
-pub(super) struct Identity {
-    pub(super) acceptor: TlsAcceptor,
-    pub(super) to: TlsTo,
+pub(crate) struct Identity {
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) to: TlsTo,
 }
 
-pub(super) fn identity(name: &str) -> Identity {
+pub(crate) fn identity(name: &str) -> Identity {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -66,12 +66,12 @@ fn echoes() -> Vec<Act> {
     vec![Act::Head, answer(|head| good_101(head, "", "")), Act::Echo]
 }
 
-pub(super) async fn tls_backend(identity: &Identity) -> Script {
+pub(crate) async fn tls_backend(identity: &Identity) -> Script {
     Script::play(vec![echoes()], Some(identity.acceptor.clone())).await
 }
 
 /// wss://chat.internal, which only a proxy can resolve.
-pub(super) fn inside(to: &TlsTo) -> Server {
+pub(crate) fn inside(to: &TlsTo) -> Server {
     server("chat.internal", 443, Some(to.clone()))
 }
 

@@ -109,7 +109,7 @@ KINDS = {
 }
 # For `test_warm.py` alone.
 IMPATIENT = Kind("tinyproxy", idle_seconds=6)
-# For `test_kerberos.py` alone: it needs a realm, and a gateway with the feature `gssapi`.
+# For `test_kerberos.py` alone: these need a realm, and a gateway with the feature `gssapi`.
 NEGOTIATES = Kind("squid", auth=True, schemes=("negotiate",))
 NEGOTIATES_OVER_TLS = Kind("gssapi", auth=True, schemes=("negotiate",), tls=True)
 
@@ -124,11 +124,11 @@ class Proxy:
         certificates: Certificates,
         env: Mapping[str, str] | None = None,
         address: str = "127.0.0.1",
+        hosts: str = HOSTS,
     ) -> None:
         self.kind = kind
         self.address = address
         self._env = env
-        self._address = address
         self.port = free_port()
         (folder / "hosts").write_text(hosts)
         self._log = folder / "access.log"
@@ -156,10 +156,10 @@ class Proxy:
         self._process.kill()
 
     def _squid(self, folder: Path, certificates: Certificates) -> Process:
-        listen = f"http_port {self._address}:{self.port}"
+        listen = f"http_port {self.address}:{self.port}"
         if self.kind.tls:
             files = f"tls-cert={certificates.cert} tls-key={certificates.key}"
-            listen = f"https_port {self._address}:{self.port} {files}"
+            listen = f"https_port {self.address}:{self.port} {files}"
         (folder / "basic").write_text(f"{USER}:{_hash(PASSWORD)}\n")
         (folder / "digest").write_text(f"{USER}:{PASSWORD}\n")
         schemes = "\n".join(SQUID_SCHEMES[name] for name in self.kind.schemes)
@@ -195,7 +195,7 @@ http_access allow all
         config.write_text(
             f"""
 Port {self.port}
-Listen {self._address}
+Listen {self.address}
 Timeout {self.kind.idle_seconds}
 LogFile "{self._log}"
 LogLevel Connect
