@@ -27,7 +27,7 @@ pub(crate) enum Command {
         #[arg(long)]
         to: SocketAddr,
         /// Bytes from one changed bit to the next.
-        #[arg(long, default_value_t = 5_000)]
+        #[arg(long, default_value_t = 1_000)]
         every: usize,
     },
     /// Each session sends a message as soon as the one before came back.

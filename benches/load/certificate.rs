@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::failure::Failure;
 use crate::tls::NAME;
@@ -22,6 +22,9 @@ fn make() -> Result<[(&'static str, String); 4], rcgen::Error> {
     let ca_key = KeyPair::generate()?;
     let mut ca_params = CertificateParams::default();
     ca_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Two certificates of one name are one certificate to OpenSSL, and that one self-signed.
+    let ca_name = &mut ca_params.distinguished_name;
+    ca_name.push(DnType::CommonName, "throughway benchmark authority");
     let ca = ca_params.self_signed(&ca_key)?;
     let issuer = Issuer::new(ca_params, ca_key);
     let key = KeyPair::generate()?;

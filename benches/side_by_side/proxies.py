@@ -141,7 +141,7 @@ class Running:
         self.log = open(folder / "log", "w", encoding="utf-8")
         self.process = subprocess.Popen(
             ["taskset", "-c", cores, *command],
-            env=os.environ | {"PATH": _path(), "GOMAXPROCS": str(len(self.cores))},
+            env=os.environ | _environment(folder, len(self.cores)),
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
@@ -173,6 +173,12 @@ class Running:
             wait_until_listening(self.process, self.place.tls)
         except Failed as failed:
             raise Failed(f"{self.kind.label}: {failed}; see {self.log.name}") from None
+
+
+def _environment(folder, threads):
+    """GOMAXPROCS and a place for what it keeps are Caddy's."""
+    home = {"XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    return home | {"PATH": _path(), "GOMAXPROCS": str(threads)}
 
 
 def wait_until_listening(process, port):
