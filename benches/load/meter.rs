@@ -3,6 +3,7 @@
 //! Processor time is read in nanoseconds from schedstat; `times` counts in ticks of 4 ms and gives
 //! a short burst to whoever runs when the tick comes. Does not know what was done meanwhile.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,46 +15,45 @@ use crate::failure::Failure;
 /// /proc/stat counts in hundredths of a second on every architecture that we run on.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The processes of one proxy.
+/// One proxy, by its first process.
 pub(crate) struct Meter {
-    processes: Vec<u32>,
+    first: Option<u32>,
     cores: u32,
 }
 
 /// All counters at one moment.
 pub(crate) struct Reading {
     at: Instant,
-    proxy: Duration,
+    /// Time on a processor of each thread of each process.
+    proxy: BTreeMap<Thread, Duration>,
     own: Duration,
     idle: Duration,
     steal: Duration,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Thread {
+    process: u32,
+    thread: u32,
+}
+
 impl Meter {
     /// Of the process `first`, its children, theirs, and so on. Without one, of nothing.
     pub(crate) fn of(first: Option<u32>) -> Result<Self, Failure> {
-        let mut processes: Vec<u32> = first.into_iter().collect();
-        let parents = parents()?;
-        let mut next = 0;
-        while let Some(&parent) = processes.get(next) {
-            let children = parents.iter().filter(|(_, p)| *p == parent);
-            processes.extend(children.map(|(child, _)| child));
-            next += 1;
-        }
         let cores = read(Path::new("/proc/stat"))?
             .lines()
             .filter(|line| line.starts_with("cpu") && !line.starts_with("cpu "))
             .count();
         Ok(Self {
-            processes,
+            first,
             cores: u32::try_from(cores).unwrap_or(u32::MAX),
         })
     }
 
     pub(crate) fn reading(&self) -> Result<Reading, Failure> {
-        let mut proxy = Duration::ZERO;
-        for process in &self.processes {
-            proxy += threads_time(*process)?;
+        let mut proxy = BTreeMap::new();
+        for process in self.processes()? {
+            add_threads(process, &mut proxy)?;
         }
         let machine = read(Path::new("/proc/stat"))?;
         let ticks: Vec<u32> = machine
@@ -75,7 +75,7 @@ impl Meter {
     /// Bytes that the proxy's processes have in memory, shared pages by their share.
     pub(crate) fn memory(&self) -> Result<u64, Failure> {
         let mut sum = 0;
-        for process in &self.processes {
+        for process in self.processes()? {
             let path = format!("/proc/{process}/smaps_rollup");
             let rollup = read(Path::new(&path))?;
             let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
@@ -85,23 +85,59 @@ impl Meter {
         }
         Ok(sum)
     }
+
+    /// Listed anew for each reading: nginx listens before it has started its worker, and a list made
+    /// then is of a master that does nothing.
+    fn processes(&self) -> Result<Vec<u32>, Failure> {
+        let mut processes: Vec<u32> = self.first.into_iter().collect();
+        let parents = parents()?;
+        let mut next = 0;
+        while let Some(&parent) = processes.get(next) {
+            let children = parents.iter().filter(|(_, p)| *p == parent);
+            processes.extend(children.map(|(child, _)| child));
+            next += 1;
+        }
+        Ok(processes)
+    }
 }
 
 impl Reading {
     /// What passed from `self` to `later`, for the result.
-    pub(crate) fn until(&self, later: &Reading, cores: &Meter) -> Value {
+    pub(crate) fn until(&self, later: &Reading, meter: &Meter) -> Result<Value, Failure> {
         let wall = later.at - self.at;
-        let proxy = later.proxy.saturating_sub(self.proxy);
+        let proxy = self.proxy_until(later)?;
+        if meter.first.is_some() && proxy.is_zero() {
+            let why = "the proxy used no processor time: the work was another process's";
+            return Err(Failure::Broken(why.to_owned()));
+        }
         let own = later.own - self.own;
         let idle = later.idle.saturating_sub(self.idle);
-        let others = (wall * cores.cores).saturating_sub(idle + proxy + own);
-        json!({
+        let others = (wall * meter.cores).saturating_sub(idle + proxy + own);
+        let ended = |thread: &&Thread| !later.proxy.contains_key(thread);
+        Ok(json!({
             "seconds": wall.as_secs_f64(),
             "proxy_cpu": proxy.as_secs_f64(),
             "generator_cpu": own.as_secs_f64(),
             "others_cpu": others.as_secs_f64(),
             "steal": later.steal.saturating_sub(self.steal).as_secs_f64(),
-        })
+            "threads_ended": self.proxy.keys().filter(ended).count(),
+        }))
+    }
+
+    /// Thread by thread: one that has ended takes what it used since with it, but must not take what
+    /// it used before from the others.
+    fn proxy_until(&self, later: &Reading) -> Result<Duration, Failure> {
+        let lives = |process| later.proxy.keys().any(|thread| thread.process == process);
+        if let Some(gone) = self.proxy.keys().find(|thread| !lives(thread.process)) {
+            let process = gone.process;
+            let why = format!("process {process} of the proxy ended while it was measured");
+            return Err(Failure::Broken(why));
+        }
+        let used = later.proxy.iter().map(|(thread, time)| {
+            let before = self.proxy.get(thread).copied().unwrap_or_default();
+            time.saturating_sub(before)
+        });
+        Ok(used.sum())
     }
 }
 
@@ -123,15 +159,19 @@ fn parent(process: u32) -> Option<u32> {
     rest.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn threads_time(process: u32) -> Result<Duration, Failure> {
+fn add_threads(process: u32, times: &mut BTreeMap<Thread, Duration>) -> Result<(), Failure> {
     let threads = format!("/proc/{process}/task");
     let threads = fs::read_dir(threads).map_err(Failure::io("listing the proxy's threads"))?;
-    let mut sum = Duration::ZERO;
-    for thread in threads.flatten() {
-        // A thread may end between the two; what it used is then lost to everybody.
-        sum += first_number(&thread.path().join("schedstat")).unwrap_or_default();
+    for entry in threads.flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.parse().ok());
+        // A thread may end between the two; that is as if it had ended before.
+        let time = first_number(&entry.path().join("schedstat"));
+        if let (Some(thread), Ok(time)) = (number, time) {
+            times.insert(Thread { process, thread }, time);
+        }
     }
-    Ok(sum)
+    Ok(())
 }
 
 /// schedstat's first number: nanoseconds on a processor.

@@ -1,6 +1,7 @@
-"""The benchmark's own test: every measurement runs, every payload verifies, and a relay that changes
-bits is found out. No number is looked at."""
+"""The benchmark's own test: every measurement runs, every payload verifies, and what would falsify a
+number is found out. No number is looked at."""
 
+import subprocess
 import time
 import unittest
 
@@ -21,6 +22,7 @@ def run(load, kinds, place, cores):
             _step(load, measurement, None, place, cores)
     for name in ("echo-ws", "rate-ws", "bulk-ws", "bulk-up-ws"):
         _must_be_found(load, named(name), place)
+    _idler_must_be_found(load, place)
     return 0
 
 
@@ -52,3 +54,20 @@ def _must_be_found(load, measurement, place):
         relay.terminate()
         relay.wait()
     raise Failed(f"{measurement.name} did not notice that its payload was changed")
+
+
+def _idler_must_be_found(load, place):
+    """The generator once counted nginx's master, which listens before there is a worker, and an echo
+    cost nothing. Whoever did no work cannot have been the proxy."""
+    measurement = named("echo-ws")
+    here = f"{proxies.HOST}:{place.backend}"
+    with subprocess.Popen(["sleep", "60"]) as idler:
+        try:
+            target = ["--to", here, "--backend", here, "--pid", idler.pid]
+            load.measure([measurement.command, *target, *measurement.quick])
+        except Failed as failed:
+            print(f"{measurement.name}, of a process that does nothing: found, {failed}", flush=True)
+            return
+        finally:
+            idler.terminate()
+    raise Failed("a process that does nothing was taken for a proxy")

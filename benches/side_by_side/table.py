@@ -21,6 +21,8 @@ def markdown(results, rows, labels):
         parts.append(_verdicts(judged, cells, labels))
     if told:
         parts.append("### Also measured\n\n" + _table(told, cells, labels))
+    if failures := results.get("failures"):
+        parts.append("Measurements that failed:\n\n" + "\n".join(f"- {it}" for it in failures))
     return "\n\n".join(parts) + "\n"
 
 

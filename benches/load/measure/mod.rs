@@ -14,7 +14,7 @@ use crate::meter::{Meter, Reading};
 
 /// One object of what the meter counted since `begun`, and what `counted` says.
 fn result(meter: &Meter, begun: &Reading, counted: Value) -> Result<Value, Failure> {
-    let mut result = begun.until(&meter.reading()?, meter);
+    let mut result = begun.until(&meter.reading()?, meter)?;
     if let (Value::Object(result), Value::Object(counted)) = (&mut result, counted) {
         result.extend(counted);
     }
