@@ -120,7 +120,7 @@ impl Auto {
             return Some(found);
         }
         let setting = self.setting(None).await?;
-        self.by_setting(setting)
+        self.by_setting(setting, None)
     }
 
     /// The URLs that WPAD would ask now, in their order.
@@ -151,7 +151,7 @@ impl Auto {
             return found;
         }
         let setting = self.setting(before).await;
-        let by_setting = setting.and_then(|setting| self.by_setting(setting));
+        let by_setting = setting.and_then(|setting| self.by_setting(setting, before));
         if let Some(found) = by_setting {
             return found;
         }
@@ -180,8 +180,16 @@ impl Auto {
     }
 
     // `None` where WPAD is what is set, or what is set cannot be used.
-    fn by_setting(&self, setting: Setting) -> Option<Finding> {
+    fn by_setting(&self, setting: Setting, before: Option<&Finding>) -> Option<Finding> {
         let name = self.params.desktop.as_ref()?.name();
+        let is_the_same = |before: &&Finding| match &before.by {
+            Said::Desktop { setting: set, .. } => *set == setting,
+            Said::Environment | Said::Wpad(_) | Said::Nobody => false,
+        };
+        // What is wrong with it has been said.
+        if let Some(before) = before.filter(is_the_same) {
+            return Some(before.clone());
+        }
         match Finding::desktop(name, setting, &self.params) {
             Ok(found) => found,
             Err(error) => {

@@ -404,15 +404,18 @@ async fn what_is_no_script_is_passed_over() {
         vec![Act::Head, Act::Stall],
         page("for (;;) {}"),
     ];
-    let checks = hostile.into_iter().map(|acts| async {
-        let (bad, good) = (web(acts).await, wpad(proxy.address).await);
+    let check = async |acts: &Vec<Act>| {
+        let (bad, good) = (web(acts.clone()).await, wpad(proxy.address).await);
         let machine = machine().search("a.example b.example");
         let machine = machine.wpad("a.example", bad.address);
         let machine = machine.wpad("b.example", good.address).lives();
         goes_by(&machine.inside(), &label(proxy.address)).await;
         assert_eq!(bad.connections(), 1);
-    });
-    futures_util::future::join_all(checks).await;
+    };
+    // Some at once, since the silent ones take their time, and not all: each starts a program.
+    for some in hostile.chunks(3) {
+        futures_util::future::join_all(some.iter().map(check)).await;
+    }
     assert_eq!(elsewhere.connections(), 0, "a redirect is not followed");
 }
 
