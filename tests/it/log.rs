@@ -351,6 +351,7 @@ async fn a_session_leaves_one_record_that_says_it_all() {
         assert_eq!(record.remove("bytes_to_backend"), Some(12.into()));
         assert_eq!(record.remove("bytes_to_client"), Some(12.into()));
         assert!(record.remove("duration_ms").unwrap().is_u64());
+        assert_eq!(record.remove("warm"), Some(false.into()));
         let rest: Vec<&String> = record.keys().collect();
         assert_eq!(rest, ["message", "target", "timestamp"]);
     }
