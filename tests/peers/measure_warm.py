@@ -157,11 +157,11 @@ def main() -> None:
             own = Path(stack.enter_context(TemporaryDirectory()))
             own.chmod(0o777)
             proxy = Proxy(KINDS[name], own, certs, address="0.0.0.0")
+            stack.callback(proxy.stop)
             servers = [f"ws://backend.test:{plain.port}", f"wss://backend.test:{secure.port}"]
             for server in servers:
                 for warm in (0, 2):
                     row(name, server, warm, measure(folder, server, proxy, warm))
-            proxy.stop()
 
 
 def row(name: str, server: str, warm: int, times: list[float]) -> None:
