@@ -129,6 +129,10 @@ class Running:
         self.kind, self.place, self.cores = kind, place, cores
 
     def __enter__(self):
+        for port in (self.place.plain, self.place.tls):
+            # Else the other one would be measured.
+            if _listens(port):
+                raise Failed(f"somebody else listens on port {port}")
         folder = self.place.folder / self.kind.name
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / self.kind.template.removesuffix(".in")

@@ -66,6 +66,11 @@ class Judgement(unittest.TestCase):
         self.assertIn("stolen", judge.noise_of(quiet | {"steal": 0.1}))
         self.assertIn("others", judge.noise_of(quiet | {"others_cpu": 1.0}))
 
+    def test_a_late_generator_is_noise(self):
+        quiet = {"seconds": 5, "steal": 0.0, "others_cpu": 0.1}
+        self.assertEqual(judge.noise_of(quiet | {"late_p99": 20e-6}), "")
+        self.assertIn("late", judge.noise_of(quiet | {"late_p99": 1e-3}))
+
 
 class Document(unittest.TestCase):
     def test_only_what_is_between_the_marks_is_replaced(self):

@@ -25,6 +25,8 @@ struct Schedule {
     sent: u64,
     under_way: Vec<VecDeque<Instant>>,
     latency: Histogram<u64>,
+    /// How long after the meant moment messages really left: the generator's own fault.
+    lateness: Histogram<u64>,
     /// Messages meant to leave before this moment are not counted.
     counted_from: Instant,
 }
@@ -45,14 +47,18 @@ pub(crate) fn run(args: &Rate) -> Result<Value, Failure> {
 
 impl Schedule {
     fn new(rate: f64, connections: usize, warm: Duration) -> Result<Self, Failure> {
-        let latency = Histogram::new(DIGITS);
+        let histogram = || {
+            let made = Histogram::new(DIGITS);
+            made.map_err(|error| Failure::Broken(format!("a histogram: {error}")))
+        };
         let begun = Instant::now();
         Ok(Self {
             begun,
             rate,
             sent: 0,
             under_way: vec![VecDeque::new(); connections],
-            latency: latency.map_err(|error| Failure::Broken(format!("a histogram: {error}")))?,
+            latency: histogram()?,
+            lateness: histogram()?,
             counted_from: begun + warm,
         })
     }
@@ -77,6 +83,9 @@ impl Schedule {
             let slot = self.sent as usize % self.under_way.len();
             self.under_way[slot].push_back(meant);
             self.sent += 1;
+            if meant >= self.counted_from {
+                self.lateness += nanoseconds(meant.elapsed());
+            }
             rig.ask(slot)?;
         }
     }
@@ -85,8 +94,7 @@ impl Schedule {
         rig.turn(wait, |slot, _| {
             let meant = self.under_way.get_mut(slot).and_then(VecDeque::pop_front);
             if let Some(meant) = meant.filter(|meant| *meant >= self.counted_from) {
-                let nanoseconds = meant.elapsed().as_nanos();
-                self.latency += u64::try_from(nanoseconds).unwrap_or(u64::MAX);
+                self.latency += nanoseconds(meant.elapsed());
             }
             Next::Wait
         })
@@ -108,6 +116,11 @@ impl Schedule {
             "p99": seconds(0.99),
             "p999": seconds(0.999),
             "max": self.latency.max() as f64 / 1e9,
+            "late_p99": self.lateness.value_at_quantile(0.99) as f64 / 1e9,
         })
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
