@@ -58,7 +58,7 @@ pub fn tls_server_end_point(stream: &Stream) -> Option<Vec<u8>> {
     let tls = match stream {
         Stream::Tls(tls) => tls,
         Stream::Prefixed(prefixed) => return tls_server_end_point(prefixed.stream()),
-        Stream::Tcp(_) | Stream::Unix(_) => return None,
+        Stream::Tcp(_) | Stream::Unix(_) | Stream::Http2(_) => return None,
     };
     certificate_hash(tls.session().peer_certificates()?.first()?)
 }

@@ -1,8 +1,9 @@
-//! Material: the kinds of stream, TLS on either end, socket options.
+//! Material: the kinds of stream, TLS on either end, HTTP/2 for one tunnel, socket options.
 //!
 //! Knows nothing of WebSockets, routes or proxies.
 
 pub mod binding;
+pub mod http2;
 pub mod prefixed;
 pub mod quiet;
 mod scratch;

@@ -1,6 +1,6 @@
 //! The kinds of stream a session may stand on, as one type.
 //!
-//! An enum rather than a trait object: there are five kinds, a pump polls them millions of times,
+//! An enum rather than a trait object: there are few kinds, a pump polls them millions of times,
 //! and TLS inside a tunnel inside TLS is one `Box` deeper, not one type longer.
 
 use std::io;
@@ -11,8 +11,9 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::http2::Tunnel;
 use super::prefixed::Prefixed;
-use super::tls_stream::TlsStream;
+use super::tls;
 
 /// One leg of a session.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub enum Stream {
     /// TLS over any other kind; the gateway is the server (towards a client) or the client
     /// (towards a backend or a proxy).
     Tls(Box<TlsStream<Stream>>),
+    /// The one stream of an HTTP/2 connection over any other kind.
+    Http2(Box<Tunnel>),
     /// Any other kind with bytes that were read too early still in front of it.
     Prefixed(Box<Prefixed<Stream>>),
 }
@@ -42,16 +45,26 @@ impl Stream {
     pub fn tail(&self) -> &[u8] {
         match self {
             Self::Prefixed(prefixed) => prefixed.tail(),
-            Self::Tcp(_) | Self::Unix(_) | Self::Tls(_) => &[],
+            Self::Tcp(_) | Self::Unix(_) | Self::Tls(_) | Self::Http2(_) => &[],
         }
     }
 
-    /// The TCP socket at the bottom, where there is one.
+    /// Whether this is TLS whose two ends have agreed on HTTP/2 (RFC 7301).
+    pub fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(tls::ALPN_HTTP2),
+            Self::Prefixed(prefixed) => prefixed.stream().speaks_http2(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Http2(_) => false,
+        }
+    }
+
+    /// The TCP socket at the bottom, where there is one; that of an HTTP/2 connection is out of
+    /// reach.
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(tcp) => Some(tcp),
-            Self::Unix(_) => None,
-            Self::Tls(tls) => tls.io().tcp(),
+            Self::Unix(_) | Self::Http2(_) => None,
+            Self::Tls(tls) => tls.get_ref().0.tcp(),
             Self::Prefixed(prefixed) => prefixed.stream().tcp(),
         }
     }
@@ -67,6 +80,7 @@ impl AsyncRead for Stream {
             Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
             Self::Unix(s) => Pin::new(s).poll_read(cx, buf),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_read(cx, buf),
+            Self::Http2(s) => Pin::new(s.as_mut()).poll_read(cx, buf),
             Self::Prefixed(s) => Pin::new(s.as_mut()).poll_read(cx, buf),
         }
     }
@@ -82,6 +96,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(s) => Pin::new(s).poll_write(cx, buf),
             Self::Unix(s) => Pin::new(s).poll_write(cx, buf),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_write(cx, buf),
+            Self::Http2(s) => Pin::new(s.as_mut()).poll_write(cx, buf),
             Self::Prefixed(s) => Pin::new(s.as_mut()).poll_write(cx, buf),
         }
     }
@@ -91,6 +106,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(s) => Pin::new(s).poll_flush(cx),
             Self::Unix(s) => Pin::new(s).poll_flush(cx),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_flush(cx),
+            Self::Http2(s) => Pin::new(s.as_mut()).poll_flush(cx),
             Self::Prefixed(s) => Pin::new(s.as_mut()).poll_flush(cx),
         }
     }
@@ -100,6 +116,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
             Self::Tls(s) => Pin::new(s.as_mut()).poll_shutdown(cx),
+            Self::Http2(s) => Pin::new(s.as_mut()).poll_shutdown(cx),
             Self::Prefixed(s) => Pin::new(s.as_mut()).poll_shutdown(cx),
         }
     }

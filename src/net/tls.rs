@@ -16,8 +16,11 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion
 
 use super::verify::Naming;
 
-/// The only protocol we speak inside TLS today; saying so keeps a server from answering in h2.
-const ALPN_HTTP1: &[u8] = b"http/1.1";
+/// What we speak inside TLS with clients and backends (RFC 7301 §6); saying so keeps a server from
+/// answering in h2.
+pub const ALPN_HTTP1: &[u8] = b"http/1.1";
+/// HTTP/2 over TLS (RFC 9113 §3.2): with proxies that want it.
+pub const ALPN_HTTP2: &[u8] = b"h2";
 
 /// The lowest protocol version a listener or a leg accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -158,6 +161,14 @@ pub fn client(
     };
     config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The same, offering these protocols by ALPN, the most welcome first. Sessions are resumed across
+/// all that come from the same one.
+pub fn offering(config: &ClientConfig, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
+    Arc::new(config)
 }
 
 /// Why a TLS configuration could not be built.

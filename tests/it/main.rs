@@ -25,6 +25,7 @@ mod explain;
 mod flood;
 mod forwarding;
 mod handover;
+mod http2;
 mod library;
 mod life;
 mod log;
