@@ -247,7 +247,10 @@ fn proxy_status(step: &Step, cause: &Cause) -> &'static str {
             TlsFault::UnknownIssuer { .. } | TlsFault::WrongName(_) | TlsFault::OutOfDate(_) => {
                 error!("tls_certificate_error")
             }
-            TlsFault::Ahead(_) | TlsFault::InClear { .. } | TlsFault::Other(_) => {
+            TlsFault::Ahead(_)
+            | TlsFault::InClear { .. }
+            | TlsFault::NoVersion
+            | TlsFault::Other(_) => {
                 error!("tls_protocol_error")
             }
         },
@@ -255,12 +258,13 @@ fn proxy_status(step: &Step, cause: &Cause) -> &'static str {
         Cause::Auth(_) => error!("proxy_configuration_error"),
         Cause::Reply(fault) => match fault {
             // What listens there is another kind of proxy.
-            ReplyFault::NotSocks5 { .. } | ReplyFault::WrongKind { .. } => {
-                error!("proxy_configuration_error")
+            ReplyFault::NotSocks5 { .. } => error!("proxy_configuration_error"),
+            ReplyFault::Ended(_) | ReplyFault::Reset(_) | ReplyFault::GoneAway(_) => {
+                error!("connection_terminated")
             }
-            ReplyFault::Ended(_) => error!("connection_terminated"),
             ReplyFault::Ahead(_)
             | ReplyFault::Unreadable { .. }
+            | ReplyFault::NotHttp2(_)
             | ReplyFault::Switching
             | ReplyFault::TooManyInterim => error!("http_protocol_error"),
         },

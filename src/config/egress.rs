@@ -15,7 +15,7 @@ use super::leg::Leg;
 use super::reader::Section;
 use super::url::{NotAUrl, Url};
 use super::via::{self, Member, Members};
-use super::{kerberos, keys, membership, name, pac, schema, secret, socks, suggest, warm};
+use super::{kerberos, membership, name, pac, schema, secret, socks, suggest, versions};
 
 /// More proxies in a row than this is a loop or a mistake.
 const HOPS_MAX: usize = 8;
@@ -199,6 +199,7 @@ fn hop(section: Section<'_>) -> Option<Hop> {
         }
         None => (None, Auth::default()),
     };
+    let versions = versions::versions(section, proxy.is_tls, &auth)?;
     Some(Hop {
         host: proxy.host,
         port: proxy.port,
@@ -206,6 +207,7 @@ fn hop(section: Section<'_>) -> Option<Hop> {
         tls,
         credentials,
         auth,
+        versions,
     })
 }
 

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::egress::{
     Auth, ByScheme, Choice, Credentials, Egress, Found, Hop, HopTimeouts, Protocol, Secret,
+    Versions,
 };
 use crate::policy::no_proxy::NoProxy;
 
@@ -156,6 +157,7 @@ fn hop(cx: &Context<'_>, at: &Text<'_>, value: &str) -> Result<Hop, Refused> {
         tls,
         credentials,
         auth: Auth::by(Choice::Auto),
+        versions: Versions::default(),
     })
 }
 

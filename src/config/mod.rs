@@ -35,6 +35,7 @@ mod suggest;
 mod summary;
 mod url;
 mod value;
+mod versions;
 mod via;
 mod warm;
 mod ways;

@@ -165,6 +165,7 @@ sections! {
     }
     HOP "egress.NAME.hop" {
         "url" "http, https, socks5 or socks5h URL" "required"
+        "http" "\"auto\", \"1.1\" or \"2\"" "auto"
         "auth" "table" "none"
         "tls" "table" "empty"
     }

@@ -144,7 +144,7 @@ async fn secured(
     };
     match &hop.tls {
         None => Ok(stream),
-        Some(to) => tls::secure(stream, to, between, deadline, steps).await,
+        Some(to) => tls::secure_proxy(stream, to, hop.offer(), between, deadline, steps).await,
     }
 }
 

@@ -23,7 +23,7 @@ mod request;
 mod shortage;
 mod steps;
 mod stumble;
-pub mod warm;
+pub mod versions;
 
 pub use alternatives::{Alternatives, Order};
 #[cfg(feature = "gssapi")]
@@ -48,4 +48,6 @@ pub use request::Request;
 pub use shortage::Shortage;
 pub use steps::{Detail, Fact, Secured, Steps};
 pub use stumble::{AnswerFault, AuthFault, Cause, ReplyFault, Step, TlsFault};
-pub use warm::Warm;
+pub use versions::{Http, Versions};
+
+pub use crate::net::http2::Code;

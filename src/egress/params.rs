@@ -14,7 +14,7 @@ use super::auth::Auth;
 use super::auto::Auto;
 use super::by_scheme::ByScheme;
 use super::pac::Pac;
-use super::warm::Warm;
+use super::versions::{Offer, Versions};
 use crate::policy::no_proxy::NoProxy;
 use crate::policy::pool::RoundRobin;
 use crate::wire::authority::Host;
@@ -106,12 +106,25 @@ pub struct Hop {
     pub credentials: Option<Credentials>,
     /// By which scheme it is told, and what is remembered of how it asks.
     pub auth: Auth,
+    /// Which HTTP it is asked in, where it is asked in HTTP over TLS.
+    pub versions: Versions,
+}
+
+impl Hop {
+    /// A scheme that proves a connection needs one that carries nothing else, which a connection
+    /// of HTTP/2 is not made to be.
+    pub(super) fn offer(&self) -> Offer {
+        match self.credentials.is_some() && self.auth.is_bound() {
+            true => Offer::One,
+            false => self.versions.offer(),
+        }
+    }
 }
 
 /// What a proxy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// CONNECT over HTTP/1.1.
+    /// CONNECT over HTTP.
     Http,
     /// SOCKS5 (RFC 1928), never over TLS.
     Socks5(Resolve),

@@ -57,6 +57,8 @@ pub enum Detail {
     Connected(SocketAddr),
     /// A TLS session that was verified.
     Secured(Secured),
+    /// The HTTP that a proxy chose, as in `2`.
+    Http(&'static str),
     /// A proxy is told who we are by this scheme.
     Presents(&'static str),
     /// A proxy's reply, one a leg.

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::auth::{Choice, NegotiateFault, NtlmFault, Scheme};
-use super::shortage::Shortage;
+use crate::net::http2::Code;
 use crate::wire::connect::reply::ReplyError;
 use crate::wire::connect::request::Unsendable;
 use crate::wire::digest::Unanswerable;
@@ -108,6 +108,8 @@ pub enum TlsFault {
         /// Inside a proxy's tunnel.
         tunnelled: bool,
     },
+    /// It speaks no HTTP that it was offered by ALPN.
+    NoVersion,
     /// The certificate is another host's, in rustls's words.
     WrongName(String),
     /// The certificate is not valid any more, or not yet, in rustls's words.
@@ -137,6 +139,11 @@ pub enum AuthFault {
         offered: String,
         /// What stands against an answer.
         why: Unanswerable,
+    },
+    /// It asks for a scheme that HTTP/2 cannot carry, and HTTP/2 is all that was configured.
+    NeedsHttp1 {
+        /// As in `Negotiate, NTLM`.
+        offered: String,
     },
     /// It asks for NTLM and cannot be told by it.
     Ntlm {
@@ -203,6 +210,12 @@ pub enum ReplyFault {
     },
     /// The connection ended after so many bytes of it.
     Ended(usize),
+    /// It ended the stream of our request (RST_STREAM).
+    Reset(Code),
+    /// It ended the connection of HTTP/2 (GOAWAY).
+    GoneAway(Code),
+    /// Its frames are not valid HTTP/2, and this is what it was told.
+    NotHttp2(Code),
     /// 101, which cannot answer CONNECT.
     Switching,
     /// Interim replies without an end.
@@ -439,6 +452,7 @@ impl fmt::Display for TlsFault {
                     false => Ok(()),
                 }
             }
+            Self::NoVersion => f.write_str("speaks no version of HTTP that it was offered"),
             Self::WrongName(text) | Self::OutOfDate(text) | Self::Other(text) => f.write_str(text),
         }
     }
@@ -455,6 +469,12 @@ impl fmt::Display for AuthFault {
                 fmt_choice(*choice, f)
             }
             Self::Unanswerable { offered, why } => write!(f, "asks for {offered}; {why}"),
+            Self::NeedsHttp1 { offered } => {
+                write!(
+                    f,
+                    "asks for {offered}; HTTP/2 carries neither NTLM nor Negotiate"
+                )
+            }
             Self::Ntlm { offered, why } => write!(f, "asks for {offered}; {why}"),
             Self::Negotiate { offered, why } => write!(f, "asks for {offered}; {why}"),
             Self::Unproven(why) => why.fmt(f),
@@ -511,6 +531,9 @@ impl fmt::Display for ReplyFault {
                     "the proxy closed the connection {n} bytes into its reply"
                 )
             }
+            Self::Reset(code) => write!(f, "the proxy reset the request: {code}"),
+            Self::GoneAway(code) => write!(f, "the proxy ended the connection: {code}"),
+            Self::NotHttp2(code) => write!(f, "its HTTP/2 is not valid: {code}"),
             Self::Switching => f.write_str("101 cannot answer CONNECT"),
             Self::TooManyInterim => f.write_str("too many interim replies"),
         }

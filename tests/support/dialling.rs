@@ -8,7 +8,8 @@ use http::HeaderMap;
 use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use throughway::egress::{
     Auth, Backend, Choice, Credentials, Declined, DialError, Egress, Hop, HopTimeouts, Link,
-    Protocol, Reached, Request, Secret, Server, ServerAddress, Steps, Timeouts, TlsTo, Way, dial,
+    Protocol, Reached, Request, Secret, Server, ServerAddress, Steps, Timeouts, TlsTo, Versions,
+    Way, dial,
 };
 use throughway::policy::no_proxy::NoProxy;
 use throughway::policy::pool::RoundRobin;
@@ -87,6 +88,7 @@ pub fn hop(address: SocketAddr) -> Hop {
         tls: None,
         credentials: None,
         auth: Auth::default(),
+        versions: Versions::default(),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod digest;
 pub mod ends;
 pub mod far;
 pub mod gateway;
+pub mod http2;
 pub mod kerberos;
 pub mod noise;
 pub mod ntlm;

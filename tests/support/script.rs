@@ -45,7 +45,7 @@ pub struct Script {
     ended: Arc<AtomicUsize>,
 }
 
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 impl Script {
@@ -120,6 +120,15 @@ impl Heard {
     }
 }
 
+/// Plays a script on one connection that somebody else took in; nothing is recorded.
+pub async fn play_on(mut wire: Box<dyn Wire>, script: Vec<Act>) {
+    let heard = Heard {
+        all: Arc::new(Mutex::new(vec![Vec::new()])),
+        connection: 0,
+    };
+    perform_all(script, &mut wire, &heard).await;
+}
+
 async fn connection(tcp: TcpStream, script: Vec<Act>, tls: Option<TlsAcceptor>, heard: Heard) {
     if script.iter().any(|act| matches!(act, Act::Reset)) {
         tcp.set_zero_linger().unwrap();
@@ -133,10 +142,14 @@ async fn connection(tcp: TcpStream, script: Vec<Act>, tls: Option<TlsAcceptor>, 
             Err(_) => return,
         },
     };
+    perform_all(script, &mut wire, &heard).await;
+}
+
+async fn perform_all(script: Vec<Act>, wire: &mut Box<dyn Wire>, heard: &Heard) {
     let mut head = String::new();
     for act in script {
         // An error is the other side leaving before the script was over, which its test sees.
-        if perform(act, &mut wire, &mut head, &heard).await.is_err() {
+        if perform(act, wire, &mut head, heard).await.is_err() {
             return;
         }
     }

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_KEY};
 
 use super::judged::Opened;
-use crate::egress::{Egress, Hop, Order, Outlook, Straight};
+use crate::egress::{Egress, Hop, Http, Order, Outlook, Straight};
 use crate::policy::explain::{Edge, Standing};
 use crate::policy::origin::{Admitted, OriginDenied, Origins};
 use crate::policy::route::{HostPattern, Mismatch, PathPattern, Route};
@@ -196,11 +196,15 @@ pub(super) fn warm(egress: &Egress) -> usize {
     egress.warm.as_ref().map_or(0, |warm| warm.count)
 }
 
-/// A proxy, and that there are credentials for it.
+/// A proxy, the HTTP it is asked in where that is settled, and that there are credentials for it.
 pub(super) fn hop(hop: &Hop) -> String {
+    let http = match hop.versions.configured() {
+        Http::Auto => String::new(),
+        only => format!(" in HTTP/{only}"),
+    };
     match &hop.credentials {
-        Some(_) => format!("{hop} with credentials"),
-        None => hop.to_string(),
+        Some(_) => format!("{hop}{http} with credentials"),
+        None => format!("{hop}{http}"),
     }
 }
 

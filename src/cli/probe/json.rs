@@ -165,6 +165,7 @@ fn details(object: &mut Object, details: &[Detail]) {
                 object.set("subject", tls.subject.as_str());
                 object.set("issuer", tls.issuer.as_str());
             }
+            Detail::Http(version) => object.set("http", *version),
             Detail::Presents(chosen) => scheme = Some(*chosen),
             Detail::Replied(status) => statuses.push(*status),
             Detail::Offered(schemes) => object.set("offered", schemes.as_str()),

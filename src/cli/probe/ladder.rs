@@ -137,6 +137,7 @@ fn remark(rung: &Rung) -> String {
             Detail::Secured(tls) => {
                 parts.push(format!("{}, by {}", tls.version, common_name(&tls.issuer)));
             }
+            Detail::Http(version) => parts.push(format!("HTTP/{version}")),
             Detail::Presents(scheme) => presents = scheme,
             Detail::Replied(status) => {
                 let with = match std::mem::take(&mut presents) {

@@ -18,6 +18,7 @@ use super::ntlm::Proving;
 use super::{Auth, Scheme};
 use crate::egress::params::{Credentials, Hop};
 use crate::egress::stumble::AuthFault;
+use crate::egress::versions::Http;
 use crate::wire::authority::Host;
 use crate::wire::challenge::Challenge;
 use crate::wire::connect::reply::Reply;
@@ -27,6 +28,9 @@ pub(in crate::egress) struct Dialogue<'a> {
     auth: &'a Auth,
     credentials: Option<&'a Credentials>,
     proxy: &'a Host,
+    /// The proxy is asked in HTTP/2 and in nothing else, so no scheme that proves a connection can
+    /// be told.
+    only_http2: bool,
     /// `tls-server-end-point` of the connection, where TLS leads to this proxy.
     end_point: Option<Vec<u8>>,
     /// What the next CONNECT is told by; `None`: nothing is told.
@@ -64,6 +68,7 @@ impl<'a> Dialogue<'a> {
             auth: &hop.auth,
             credentials,
             proxy: &hop.host,
+            only_http2: hop.versions.configured() == Http::Two,
             end_point: None,
             method: credentials.and_then(|_| hop.auth.known()),
             standing: Standing::Proven,
@@ -203,7 +208,10 @@ impl<'a> Dialogue<'a> {
         let has_kerberos = self.auth.kerberos().is_some();
         let may_stand_in = method::may_stand_in(self.auth.choice(), has_kerberos, challenges);
         for scheme in self.auth.schemes().filter(left) {
-            match Method::begin(scheme, challenges, may_stand_in) {
+            match Method::begin(scheme, challenges) {
+                Ok(method) if self.only_http2 && method.scheme().is_bound() => {
+                    unready = Unready::Bound;
+                }
                 Ok(method) => return Ok(method),
                 Err(Unready::NotOffered) => {}
                 Err(why) => unready = why,
@@ -223,6 +231,7 @@ impl<'a> Dialogue<'a> {
         }
         match (self.failed.as_slice(), unready) {
             ([], Unready::NotOffered) => AuthFault::NotOffered { offered, choice },
+            ([], Unready::Bound) => AuthFault::NeedsHttp1 { offered },
             ([], Unready::Unanswerable(why)) => AuthFault::Unanswerable { offered, why },
             (failed, _) => AuthFault::Rejected {
                 offered,
@@ -259,6 +268,11 @@ impl<'a> Dialogue<'a> {
         }
         self.method = self.method.as_ref().map(Method::beginning);
         self.standing = Standing::Proven;
+    }
+
+    /// Whether what the next CONNECT is told by needs a connection of HTTP/1.1.
+    pub(in crate::egress) fn needs_http1(&self) -> bool {
+        self.scheme().is_some_and(Scheme::is_bound)
     }
 
     /// The scheme that is spoken.

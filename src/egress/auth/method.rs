@@ -55,6 +55,8 @@ pub(super) enum Verdict {
 /// Why a method cannot begin.
 pub(super) enum Unready {
     NotOffered,
+    /// It is asked for, and HTTP/2 cannot carry it.
+    Bound,
     Unanswerable(Unanswerable),
 }
 

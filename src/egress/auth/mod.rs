@@ -70,6 +70,11 @@ impl Auth {
         first.into_iter().chain(self.choice.schemes())
     }
 
+    /// Whether nothing but a scheme that proves a connection may be told.
+    pub(super) fn is_bound(&self) -> bool {
+        matches!(self.choice, Choice::Only(scheme) if scheme.is_bound())
+    }
+
     /// What was configured.
     pub fn choice(&self) -> Choice {
         self.choice

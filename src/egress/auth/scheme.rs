@@ -41,6 +41,15 @@ impl Scheme {
             Self::Negotiate => negotiate::SCHEME,
         }
     }
+
+    /// Whether it proves a connection, and not each request by itself: it is not spoken over
+    /// HTTP/2, whose connections are made for many.
+    pub(in crate::egress) fn is_bound(self) -> bool {
+        match self {
+            Self::Basic | Self::Digest => false,
+            Self::Ntlm | Self::Negotiate => true,
+        }
+    }
 }
 
 impl Choice {

@@ -302,6 +302,7 @@ mod tests {
             tls: None,
             credentials: None,
             auth: crate::egress::auth::Auth::default(),
+            versions: crate::egress::Versions::default(),
         };
         let ask = Ask {
             hop: &hop,

@@ -4,12 +4,14 @@
 
 use std::io;
 
-use rustls::{CertificateError, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use tokio::time::{Instant, timeout_at};
 
 use crate::egress::params::TlsTo;
 use crate::egress::steps::{Detail, Secured, Steps};
 use crate::egress::stumble::{Cause, Step, Stumble, TlsFault, plain};
+use crate::egress::versions::Offer;
+use crate::net::Stream;
 use crate::net::verify::UnknownIssuer;
 use crate::net::{Stream, tls_stream};
 
@@ -35,6 +37,26 @@ pub(in crate::egress) async fn secure(
     steps: &Steps,
 ) -> Result<Stream, Stumble> {
     let shaking = handshake(stream, to, between, deadline, steps);
+    steps.run(|| Step::Tls, shaking).await
+}
+
+/// The same towards a proxy, which chooses among the versions of HTTP in `offer`.
+pub(in crate::egress) async fn secure_proxy(
+    stream: Stream,
+    to: &TlsTo,
+    offer: Offer,
+    between: Between,
+    deadline: Instant,
+    steps: &Steps,
+) -> Result<Stream, Stumble> {
+    let to = offer.over(to);
+    let shaking = async {
+        let stream = handshake(stream, &to, between, deadline, steps).await?;
+        match offer == Offer::Two && !stream.speaks_http2() {
+            true => Err(Cause::Tls(TlsFault::NoVersion)),
+            false => Ok(stream),
+        }
+    };
     steps.run(|| Step::Tls, shaking).await
 }
 
@@ -67,6 +89,7 @@ fn fault(error: &io::Error, between: Between) -> TlsFault {
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
             TlsFault::InClear { tunnelled }
         }
+        Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => TlsFault::NoVersion,
         Some(Error::InvalidCertificate(CertificateError::Other(other))) => {
             match other.0.downcast_ref::<UnknownIssuer>() {
                 Some(UnknownIssuer { issuer }) => TlsFault::UnknownIssuer {

@@ -16,6 +16,7 @@ use crate::egress::params::{
     Credentials, Egress, Hop, HopTimeouts, Protocol, Resolve, Secret, TlsTo,
 };
 use crate::egress::stumble::plain;
+use crate::egress::versions::Versions;
 use crate::policy::health::Health;
 use crate::policy::no_proxy::NoProxy;
 use crate::policy::pool::RoundRobin;
@@ -179,6 +180,7 @@ impl Proxies {
                     None => auth,
                 }
             }),
+            versions: Versions::default(),
         })
     }
 }

@@ -23,14 +23,20 @@ pub enum Unsendable {
     Header(&'static str),
 }
 
+/// What is asked for, in every version of HTTP: host and port, and nothing else in between.
+pub fn target(host: &Host, port: u16) -> Result<String, Unsendable> {
+    let target = format!("{host}:{port}");
+    match target.bytes().all(belongs_to_authority) {
+        true => Ok(target),
+        false => Err(Unsendable::Target),
+    }
+}
+
 impl Request {
     /// A request for a tunnel to `host`, which the proxy resolves. The port is always written,
     /// here and in `Host` (RFC 9112 §3.2.3).
     pub fn to(host: &Host, port: u16) -> Result<Self, Unsendable> {
-        let target = format!("{host}:{port}");
-        if !target.bytes().all(belongs_to_authority) {
-            return Err(Unsendable::Target);
-        }
+        let target = target(host, port)?;
         let mut head = Zeroizing::new(Vec::with_capacity(512));
         head.extend_from_slice(b"CONNECT ");
         head.extend_from_slice(target.as_bytes());

@@ -4,7 +4,7 @@
 
 use super::step::At;
 use super::{Exit, Told, told};
-use crate::egress::{AuthFault, Choice, Lack, NegotiateFault, NtlmFault, ReplyFault};
+use crate::egress::{AuthFault, Choice, Code, NegotiateFault, ReplyFault};
 use crate::wire::socks5::Rep;
 use crate::wire::speaks::Speaks;
 
@@ -97,12 +97,9 @@ impl At<'_> {
                 format!("the proxy {fault}"),
                 "set auth.scheme of the hop to another that it asks for, or look at its settings",
             ),
-            AuthFault::Ntlm {
-                why: NtlmFault::KerberosAlone,
-                ..
-            } => (
+            AuthFault::NeedsHttp1 { .. } => (
                 format!("the proxy {fault}"),
-                "set auth.scheme of the hop to negotiate, in a build with the feature gssapi",
+                "set http of the hop to auto in the file: what it asks for needs HTTP/1.1",
             ),
             AuthFault::Ntlm { .. } => (
                 format!("the proxy {fault}"),
@@ -157,6 +154,34 @@ impl At<'_> {
             ReplyFault::Ended(bytes) => (
                 format!("the proxy closed the connection {bytes} bytes into its reply"),
                 "look at the proxy's log",
+            ),
+            ReplyFault::Reset(Code::HTTP_1_1_REQUIRED)
+            | ReplyFault::GoneAway(Code::HTTP_1_1_REQUIRED) => (
+                "the proxy does CONNECT in HTTP/1.1 alone".to_owned(),
+                "set http of the hop to auto in the file",
+            ),
+            ReplyFault::Reset(Code::REFUSED_STREAM) => (
+                "the proxy takes no request just now (REFUSED_STREAM)".to_owned(),
+                "try again, and look at the proxy's load and its log",
+            ),
+            ReplyFault::Reset(Code::CONNECT_ERROR) => (
+                format!(
+                    "the proxy lost its connection to {} (CONNECT_ERROR)",
+                    self.target()
+                ),
+                "check the backend's name and port as the proxy sees them, and try again",
+            ),
+            ReplyFault::Reset(code) => (
+                format!("the proxy ended the request without a reply ({code})"),
+                "look at the proxy's log, or set http of the hop to 1.1 in the file",
+            ),
+            ReplyFault::GoneAway(code) => (
+                format!("the proxy ended its HTTP/2 connection without a reply ({code})"),
+                "look at the proxy's log, or set http of the hop to 1.1 in the file",
+            ),
+            ReplyFault::NotHttp2(code) => (
+                format!("the proxy chose HTTP/2 and what it sends is not valid ({code})"),
+                "set http of the hop to 1.1 in the file, and tell whoever runs the proxy",
             ),
             ReplyFault::Switching => ("101 cannot answer CONNECT".to_owned(), not_one),
             ReplyFault::TooManyInterim => (
@@ -313,12 +338,9 @@ mod tests {
             "none that it asks for is spoken here: ask whoever runs it for one that is",
         );
         check(
-            AuthFault::Ntlm {
-                offered: "Negotiate".to_owned(),
-                why: NtlmFault::KerberosAlone,
-            },
-            "the proxy asks for Negotiate; it takes a ticket of Kerberos and no NTLM there",
-            "set auth.scheme of the hop to negotiate, in a build with the feature gssapi",
+            AuthFault::NeedsHttp1 { offered: offered() },
+            "the proxy asks for Negotiate, NTLM; HTTP/2 carries neither NTLM nor Negotiate",
+            "set http of the hop to auto in the file: what it asks for needs HTTP/1.1",
         );
         let ticket = |why| AuthFault::Negotiate {
             offered: offered(),
@@ -487,6 +509,37 @@ mod tests {
             "look at the proxy's log",
         );
         check(ReplyFault::Switching, "101 cannot answer CONNECT", not_one);
+        check(
+            ReplyFault::GoneAway(Code::HTTP_1_1_REQUIRED),
+            "the proxy does CONNECT in HTTP/1.1 alone",
+            "set http of the hop to auto in the file",
+        );
+        check(
+            ReplyFault::Reset(Code::REFUSED_STREAM),
+            "the proxy takes no request just now (REFUSED_STREAM)",
+            "try again, and look at the proxy's load and its log",
+        );
+        check(
+            ReplyFault::Reset(Code::CONNECT_ERROR),
+            "the proxy lost its connection to a:443 (CONNECT_ERROR)",
+            "check the backend's name and port as the proxy sees them, and try again",
+        );
+        let or_one = "look at the proxy's log, or set http of the hop to 1.1 in the file";
+        check(
+            ReplyFault::Reset(Code(2)),
+            "the proxy ended the request without a reply (INTERNAL_ERROR)",
+            or_one,
+        );
+        check(
+            ReplyFault::GoneAway(Code::NO_ERROR),
+            "the proxy ended its HTTP/2 connection without a reply (NO_ERROR)",
+            or_one,
+        );
+        check(
+            ReplyFault::NotHttp2(Code(1)),
+            "the proxy chose HTTP/2 and what it sends is not valid (PROTOCOL_ERROR)",
+            "set http of the hop to 1.1 in the file, and tell whoever runs the proxy",
+        );
         check(
             ReplyFault::TooManyInterim,
             "the proxy sends interim replies without an end",

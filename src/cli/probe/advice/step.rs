@@ -188,6 +188,114 @@ impl At<'_> {
         told(Exit::Unreachable, cause, remedy)
     }
 
+    fn tls(&self, fault: &TlsFault) -> Told {
+        let (who, section) = (self.who(), self.section());
+        let (cause, remedy) = match fault {
+            TlsFault::Ahead(bytes) => (
+                format!(
+                    "{bytes} bytes came ahead of the TLS handshake, and nobody vouches for them"
+                ),
+                "look at what the proxy says after its 2xx: it does not open a clean tunnel"
+                    .to_owned(),
+            ),
+            TlsFault::InClear { .. } => (
+                format!("{who} does not speak TLS on this port"),
+                match self.place {
+                    Place::Hop { .. } => "write http:// for the proxy, or use its TLS port",
+                    Place::Server => "use ws://, or the backend's TLS port",
+                }
+                .to_owned(),
+            ),
+            TlsFault::UnknownIssuer {
+                issuer,
+                tunnelled: true,
+            } => (
+                format!(
+                    "intercepted by {issuer}, unless that is {who}'s own CA: no root known here \
+                     vouches for it"
+                ),
+                format!("if it is your company's, trust it: tls.ca of {section} in the file"),
+            ),
+            TlsFault::UnknownIssuer {
+                issuer,
+                tunnelled: false,
+            } => (
+                format!("{who}'s certificate is by {issuer}, for whom no root known here vouches"),
+                format!("if that CA is yours, trust it: tls.ca of {section} in the file"),
+            ),
+            TlsFault::NoVersion => (
+                format!("{who} takes no HTTP that it was offered in TLS"),
+                match self.place {
+                    Place::Hop { .. } => "set http of the hop to auto in the file",
+                    Place::Server => "ask whoever runs the backend for HTTP/1.1 on this port",
+                }
+                .to_owned(),
+            ),
+            TlsFault::WrongName(words) => (
+                format!("the certificate is another host's: {words}"),
+                format!("check the host, or set tls.server_name of {section} in the file"),
+            ),
+            TlsFault::OutOfDate(words) => (
+                format!("the certificate is out of date: {words}"),
+                format!("renew the certificate of {who}, or set this machine's clock"),
+            ),
+            TlsFault::Other(words) => (
+                format!("the TLS handshake failed: {words}"),
+                format!("check what {who} speaks on this port: TLS 1.2 or 1.3 is needed"),
+            ),
+        };
+        told(Exit::Unreachable, cause, remedy)
+    }
+
+    fn answer(&self, fault: &AnswerFault) -> Told {
+        match fault {
+            AnswerFault::Invalid(error) => self.invalid(*error),
+            AnswerFault::Unreadable(words) => told(
+                Exit::Unreachable,
+                format!("what answers is no HTTP server: {words}"),
+                "check host, port and scheme of the URL",
+            ),
+        }
+    }
+
+    fn invalid(&self, error: AnswerError) -> Told {
+        let (cause, remedy) = match error {
+            AnswerError::Upgrade => (
+                "the 101 came without its Upgrade header: something between removed it",
+                self.scene.unread(),
+            ),
+            AnswerError::Connection => (
+                "the 101 came without Connection: Upgrade: something between removed it",
+                self.scene.unread(),
+            ),
+            AnswerError::AcceptMissing | AnswerError::AcceptWrong | AnswerError::AcceptTwice => (
+                "the 101 answers another handshake than ours: Sec-WebSocket-Accept does not fit",
+                "look for a cache or a second gateway between, and at the backend itself",
+            ),
+            AnswerError::Version => (
+                "the 101 is not HTTP/1.1, the only version that has one",
+                "look at what stands before the backend",
+            ),
+            AnswerError::SubprotocolTwice => (
+                "the backend chose more than one subprotocol",
+                "correct the backend",
+            ),
+            AnswerError::SubprotocolNotOffered => (
+                "the backend chose a subprotocol that was not offered",
+                "offer it by --subprotocol, or correct the backend",
+            ),
+            AnswerError::ExtensionNotOffered => (
+                "the backend chose an extension that was not offered",
+                "correct the backend, or what stands before it",
+            ),
+            AnswerError::Body => (
+                "the 101 announces a body, and it has none",
+                "correct the backend, or what stands before it",
+            ),
+        };
+        told(Exit::Unreachable, cause, remedy)
+    }
+
     fn lost(&self, words: &str) -> Told {
         let who = self.who();
         let remedy = match self.step {
@@ -347,9 +455,86 @@ mod tests {
             "raise fs.file-max",
         );
         check(
-            Shortage::Ports,
-            "this machine has no local port left for that address",
-            "widen net.ipv4.ip_local_port_range",
+            &hop(),
+            TlsFault::InClear { tunnelled: false },
+            "the proxy does not speak TLS on this port",
+            "write http:// for the proxy, or use its TLS port",
+        );
+        check(
+            &Place::Server,
+            TlsFault::InClear { tunnelled: true },
+            "the backend does not speak TLS on this port",
+            "use ws://, or the backend's TLS port",
+        );
+        check(
+            &hop(),
+            TlsFault::NoVersion,
+            "the proxy takes no HTTP that it was offered in TLS",
+            "set http of the hop to auto in the file",
+        );
+        check(
+            &Place::Server,
+            TlsFault::NoVersion,
+            "the backend takes no HTTP that it was offered in TLS",
+            "ask whoever runs the backend for HTTP/1.1 on this port",
+        );
+        check(
+            &Place::Server,
+            TlsFault::WrongName("for b only".to_owned()),
+            "the certificate is another host's: for b only",
+            "check the host, or set tls.server_name of the backend in the file",
+        );
+        check(
+            &Place::Server,
+            TlsFault::OutOfDate("expired".to_owned()),
+            "the certificate is out of date: expired",
+            "renew the certificate of the backend, or set this machine's clock",
+        );
+        check(
+            &hop(),
+            TlsFault::Other("alert 40".to_owned()),
+            "the TLS handshake failed: alert 40",
+            "check what the proxy speaks on this port: TLS 1.2 or 1.3 is needed",
+        );
+        check(
+            &Place::Server,
+            TlsFault::Ahead(7),
+            "7 bytes came ahead of the TLS handshake, and nobody vouches for them",
+            "look at what the proxy says after its 2xx: it does not open a clean tunnel",
+        );
+    }
+
+    #[test]
+    fn a_101_that_does_not_hold_says_what_is_wrong_with_it() {
+        let check = |error, cause: &str, remedy: &str| {
+            let fault = Cause::Answer(AnswerFault::Invalid(error));
+            let expected = ("answer_invalid", 69, cause, remedy);
+            check(&Place::Server, Step::Upgrade, fault, expected);
+        };
+        let key = "the 101 answers another handshake than ours: Sec-WebSocket-Accept does not fit";
+        let between = "look for a cache or a second gateway between, and at the backend itself";
+        for error in [
+            AnswerError::AcceptMissing,
+            AnswerError::AcceptTwice,
+            AnswerError::AcceptWrong,
+        ] {
+            check(error, key, between);
+        }
+        let wss = "use wss://: nobody between can take a header out of what he cannot read";
+        check(
+            AnswerError::Upgrade,
+            "the 101 came without its Upgrade header: something between removed it",
+            wss,
+        );
+        check(
+            AnswerError::Connection,
+            "the 101 came without Connection: Upgrade: something between removed it",
+            wss,
+        );
+        check(
+            AnswerError::SubprotocolNotOffered,
+            "the backend chose a subprotocol that was not offered",
+            "offer it by --subprotocol, or correct the backend",
         );
     }
 

@@ -2,16 +2,17 @@
 //!
 //! The bytes it sends after its 2xx are the tunnel's and stay in front of the stream. Its
 //! credentials are in the CONNECT to it and in nothing else. Knows neither the hops before nor
-//! those after it.
+//! those after it, and of the version of HTTP only when it must be another.
 
-use std::io;
+mod http1;
+mod http2;
+mod line;
+
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout_at};
+use bytes::BytesMut;
+use tokio::time::Instant;
 use tracing::debug;
-use zeroize::Zeroizing;
 
 use super::super::auth::Dialogue;
 use super::super::budget::Budget;
@@ -19,23 +20,18 @@ use super::super::params::Hop;
 use super::super::steps::{Detail, Steps};
 use super::super::stumble::{Cause, ReplyFault, Step, Stumble};
 use super::excerpt::{self, Masked};
+use crate::net::http2::Code;
 use crate::net::{Stream, binding};
 use crate::wire::authority::Host;
 use crate::wire::challenge::{self, Challenge};
-use crate::wire::connect::body::Skip;
-use crate::wire::connect::reply::{HEAD_BYTES_MAX, HeadEnd, Reply, ReplyError};
-use crate::wire::connect::request::Request;
 use crate::wire::digest;
 use crate::wire::speaks::Speaks;
 
+pub(super) use http1::lost;
+use line::{Heard, Line};
+
 /// Interim replies (1xx) before the final one. Proxies send none or one.
 const INTERIM_MAX: usize = 8;
-/// A 407's body beyond this is not read for the sake of its connection.
-const DRAIN_BYTES_MAX: usize = 256 * 1024;
-/// Nor is it waited for longer than a new connection would take.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
-/// One read of a reply; a usual head is 100 to 400 bytes.
-const READ_BYTES: usize = 4096;
 const USER_AGENT: &str = concat!("throughway/", env!("CARGO_PKG_VERSION"));
 
 /// What CONNECT is asked for, and of whom.
@@ -59,12 +55,6 @@ pub(in crate::egress) enum Asked {
     AgainFromStart,
 }
 
-/// A reply and what was read past its head.
-struct Heard {
-    reply: Reply,
-    tail: BytesMut,
-}
-
 impl Ask<'_> {
     fn target(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -85,7 +75,7 @@ pub(in crate::egress) async fn tunnel(
 }
 
 async fn exchange(
-    mut stream: Stream,
+    stream: Stream,
     ask: &Ask<'_>,
     dialogue: &mut Dialogue<'_>,
     budget: Budget,
@@ -95,8 +85,12 @@ async fn exchange(
         return Err(Cause::Reply(ReplyFault::Ahead(ahead)));
     }
     dialogue.on_new_connection(end_point(&stream, ask.hop));
+    let mut line = Line::over(stream, ask, budget.step(ask.reply)).await?;
     let mut asked_here = false;
     loop {
+        if line.is_http2() && dialogue.needs_http1() {
+            return Ok(in_http1(ask));
+        }
         let ready = dialogue.ready(budget.step(ask.reply)).await;
         ready.map_err(Cause::Auth)?;
         let deadline = budget.step(ask.reply);
@@ -105,11 +99,11 @@ async fn exchange(
             ask.steps.learned(|| Detail::Presents(scheme.name()));
         }
         let masked = Masked::of(dialogue.secrets());
-        let heard = match request(&mut stream, ask, authorization, &masked, deadline).await {
+        let heard = match line.ask(ask, authorization, &masked, deadline).await {
             // The proxy asked for credentials here and closed before it looked at them.
-            Err(Cause::Reply(ReplyFault::Ended(0))) if asked_here => {
-                ask.steps.learned(|| Detail::FromStart);
-                return Ok(Asked::AgainFromStart);
+            Err(cause) if asked_here && is_goodbye(&cause) => return Ok(from_start(ask)),
+            Err(cause) if wants_http1(&cause) && ask.hop.versions.fall_back() => {
+                return Ok(in_http1(ask));
             }
             heard => heard?,
         };
@@ -122,7 +116,7 @@ async fn exchange(
             }
             dialogue.settled(&heard.reply);
             log_told(ask, dialogue);
-            return settled(stream, heard, &masked, deadline).await;
+            return settled(heard, &masked, deadline).await;
         }
         let challenges = challenge::parse(heard.reply.texts("proxy-authenticate"));
         let offered = offered(&challenges, &masked);
@@ -130,13 +124,38 @@ async fn exchange(
         dialogue
             .challenged(&challenges, offered)
             .map_err(Cause::Auth)?;
-        if !drain(&mut stream, heard, deadline).await {
-            ask.steps.learned(|| Detail::FromStart);
-            return Ok(Asked::AgainFromStart);
-        }
+        line = match heard.kept(deadline).await {
+            Some(line) => line,
+            None => return Ok(from_start(ask)),
+        };
         debug!(hop = %ask.hop, "proxy asks for credentials, connection kept");
         asked_here = true;
     }
+}
+
+fn from_start(ask: &Ask<'_>) -> Asked {
+    ask.steps.learned(|| Detail::FromStart);
+    Asked::AgainFromStart
+}
+
+// What has to be said or heard needs HTTP/1.1, now and in every dial after this one.
+fn in_http1(ask: &Ask<'_>) -> Asked {
+    ask.hop.versions.fall_back();
+    debug!(hop = %ask.hop, "proxy is asked in HTTP/1.1 from here on");
+    from_start(ask)
+}
+
+// RFC 9113 §7: the code may end the stream or the connection, which means the same to us.
+fn wants_http1(cause: &Cause) -> bool {
+    use ReplyFault::{GoneAway, Reset};
+    const REQUIRED: Code = Code::HTTP_1_1_REQUIRED;
+    matches!(cause, Cause::Reply(Reset(REQUIRED) | GoneAway(REQUIRED)))
+}
+
+// An end of the connection without a word about what was asked.
+fn is_goodbye(cause: &Cause) -> bool {
+    use ReplyFault::{Ended, GoneAway};
+    matches!(cause, Cause::Reply(Ended(0) | GoneAway(Code::NO_ERROR)))
 }
 
 // TLS that leads to an earlier proxy says nothing of this one.
@@ -154,112 +173,10 @@ fn log_told(ask: &Ask<'_>, dialogue: &Dialogue<'_>) {
 }
 
 // A reply that asks for nothing.
-async fn settled(
-    stream: Stream,
-    heard: Heard,
-    masked: &Masked,
-    deadline: Instant,
-) -> Result<Asked, Cause> {
+async fn settled(heard: Heard, masked: &Masked, deadline: Instant) -> Result<Asked, Cause> {
     match heard.reply.status {
-        200..=299 => Ok(Asked::Open(stream.with_tail(heard.tail.freeze()))),
-        _ => Err(refused(stream, heard, masked, deadline).await),
-    }
-}
-
-// --- one request and its reply -----------------------------------------------------------------
-
-async fn request(
-    stream: &mut Stream,
-    ask: &Ask<'_>,
-    authorization: Option<Zeroizing<String>>,
-    masked: &Masked,
-    deadline: Instant,
-) -> Result<Heard, Cause> {
-    let mut request = Request::to(ask.host, ask.port)?
-        // No standard knows it, but older proxies close without it.
-        .header("Proxy-Connection", "Keep-Alive")?
-        .header("User-Agent", USER_AGENT)?;
-    if let Some(authorization) = authorization {
-        request = request.header("Proxy-Authorization", &authorization)?;
-    }
-    let bytes = request.finish();
-    let exchange = async {
-        let sent = async {
-            stream.write_all(&bytes).await?;
-            stream.flush().await
-        };
-        sent.await.map_err(|error| lost(&error, 0))?;
-        hear(stream, masked).await
-    };
-    timeout_at(deadline, exchange)
-        .await
-        .unwrap_or(Err(Cause::Timeout))
-}
-
-// The final reply, the interim ones before it passed over (RFC 9110 §15.2).
-async fn hear(stream: &mut Stream, masked: &Masked) -> Result<Heard, Cause> {
-    let mut bytes = BytesMut::new();
-    let mut spent = 0;
-    for _ in 0..=INTERIM_MAX {
-        let reply = hear_one(stream, &mut bytes, &mut spent, masked).await?;
-        match reply.status {
-            101 => return Err(Cause::Reply(ReplyFault::Switching)),
-            100..=199 => {}
-            _ => return Ok(Heard { reply, tail: bytes }),
-        }
-    }
-    Err(Cause::Reply(ReplyFault::TooManyInterim))
-}
-
-// Takes one head from the front of `bytes`, reading as long as it is not whole. `spent` counts
-// the bytes of all heads of this reply.
-async fn hear_one(
-    stream: &mut Stream,
-    bytes: &mut BytesMut,
-    spent: &mut usize,
-    masked: &Masked,
-) -> Result<Reply, Cause> {
-    let unreadable = |error: ReplyError, bytes: &[u8]| {
-        let begins = masked.excerpt(bytes, excerpt::GARBAGE_BYTES_MAX);
-        let (asked, speaks) = (Speaks::Http, Speaks::by(bytes));
-        Cause::Reply(match speaks.filter(|speaks| *speaks != asked) {
-            Some(speaks) if error == ReplyError::NotHttp => ReplyFault::WrongKind {
-                asked,
-                speaks,
-                begins,
-            },
-            _ => ReplyFault::Unreadable { error, begins },
-        })
-    };
-    let mut end = HeadEnd::default();
-    loop {
-        let found = end.find(bytes).map_err(|error| unreadable(error, bytes))?;
-        let read = found.unwrap_or(bytes.len());
-        if *spent + read > HEAD_BYTES_MAX {
-            return Err(unreadable(ReplyError::TooLong, bytes));
-        }
-        if let Some(found) = found {
-            *spent += found;
-            let head = bytes.split_to(found);
-            return Reply::parse(&head).map_err(|error| unreadable(error, &head));
-        }
-        bytes.reserve(READ_BYTES);
-        match stream.read_buf(bytes).await {
-            Ok(0) => return Err(Cause::Reply(ReplyFault::Ended(*spent + bytes.len()))),
-            Ok(_) => {}
-            Err(error) => return Err(lost(&error, *spent + bytes.len())),
-        }
-    }
-}
-
-// An end without its due ceremony (no close_notify, a reset) is an end like any other here.
-pub(super) fn lost(error: &io::Error, heard: usize) -> Cause {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe => Cause::Reply(ReplyFault::Ended(heard)),
-        _ => Cause::Lost(super::super::stumble::io_words(error)),
+        200..=299 => Ok(Asked::Open(heard.open())),
+        _ => Err(refused(heard, masked, deadline).await),
     }
 }
 
@@ -287,48 +204,16 @@ fn named(challenge: &Challenge) -> String {
     text
 }
 
-// Reads past the 407's body; whether the connection can carry the next request. A byte too many
-// means that it cannot: it would be taken for the next reply.
-async fn drain(stream: &mut Stream, heard: Heard, deadline: Instant) -> bool {
-    let Some(mut skip) = Skip::over(&heard.reply) else {
-        return false;
-    };
-    let deadline = deadline.min(Instant::now() + DRAIN_TIME);
-    let draining = drain_body(stream, &mut skip, heard.tail);
-    matches!(timeout_at(deadline, draining).await, Ok(true))
-}
-
-async fn drain_body(stream: &mut Stream, skip: &mut Skip, mut bytes: BytesMut) -> bool {
-    let mut drained = 0;
-    loop {
-        match skip.feed(&bytes) {
-            Ok(used) if used == bytes.len() => drained += used,
-            Ok(_) | Err(_) => return false,
-        }
-        if skip.is_done() {
-            return true;
-        }
-        if drained > DRAIN_BYTES_MAX {
-            return false;
-        }
-        bytes.clear();
-        bytes.reserve(READ_BYTES);
-        match stream.read_buf(&mut bytes).await {
-            Ok(0) | Err(_) => return false,
-            Ok(_) => {}
-        }
-    }
-}
-
 // --- refusals ----------------------------------------------------------------------------------
 
 // What the proxy says goes into our log, never to the client: it is not the backend's answer. A
 // redirection (3xx) is a refusal like any other.
-async fn refused(mut stream: Stream, heard: Heard, masked: &Masked, deadline: Instant) -> Cause {
-    let wanted = masked.window();
-    let body = excerpt::read_some(&mut stream, heard.tail, wanted, deadline).await;
+async fn refused(heard: Heard, masked: &Masked, deadline: Instant) -> Cause {
+    let reply = heard.reply.clone();
+    let mut stream = heard.open();
+    let body = excerpt::read_some(&mut stream, BytesMut::new(), masked.window(), deadline).await;
     Cause::Refused {
-        status: heard.reply.status,
-        reply: excerpt::told(&heard.reply, &Bytes::from(body), masked),
+        status: reply.status,
+        reply: excerpt::told(&reply, &body, masked),
     }
 }
