@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::future;
 use h2::{Reason, RecvStream, SendStream, server};
 use http::{Method, Request, Response};
+use socket2::SockRef;
 use throughway::net::Stream;
 use throughway::net::http2::Client;
 use throughway::splice::{self, Leg, Limits, Outcome, Pair, Side, SpliceEnd};
@@ -29,6 +30,7 @@ const WINDOW: usize = 65_535;
 struct Far {
     send: SendStream<Bytes>,
     recv: RecvStream,
+    /// With an error at once; without one, once the stream has ended.
     go_away: UnboundedSender<Reason>,
     /// Drives the connection; how it ended.
     driver: JoinHandle<Result<(), h2::Error>>,
@@ -43,6 +45,8 @@ async fn pair() -> (Stream, Far) {
 /// The same where these bytes come together with the 200.
 async fn pair_that_says(early: &'static [u8]) -> (Stream, Far) {
     let (near, far) = UnixStream::pair().unwrap();
+    // Smaller than a window, so that the socket is waited for, too.
+    SockRef::from(&near).set_send_buffer_size(4096).unwrap();
     let far = tokio::spawn(accept(far, early));
     let mut client = Client::start(Stream::Unix(near), 65_536).await.unwrap();
     let mut request = Request::new(());
@@ -70,6 +74,7 @@ async fn accept(far: UnixStream, early: &'static [u8]) -> Far {
         poll_fn(|cx| {
             if let Poll::Ready(reason) = reasons.poll_recv(cx) {
                 match reason {
+                    Some(Reason::NO_ERROR) => connection.graceful_shutdown(),
                     Some(reason) => connection.abrupt_shutdown(reason),
                     None => is_left = true,
                 }
@@ -209,6 +214,9 @@ async fn a_reader_that_stalls_stops_the_other_side_at_one_window() {
 async fn a_side_that_does_not_read_stops_the_writer_at_one_window() {
     let (mut stream, mut far) = pair().await;
     assert_eq!(fill(&mut stream), WINDOW);
+    let mut cx = Context::from_waker(Waker::noop());
+    let flushed = Pin::new(&mut stream).poll_flush(&mut cx);
+    assert!(flushed.is_pending(), "the socket cannot have it all");
     let flushed = patiently(stream.flush()).await;
     assert!(flushed.is_ok(), "all that was accepted has left");
     assert_eq!(fill(&mut stream), 0);
@@ -288,6 +296,26 @@ async fn a_reset_comes_after_what_was_said_before_it() {
     assert_eq!(error.to_string(), "the stream was reset: CONNECT_ERROR");
     let error = patiently(stream.write(b"hello?")).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+/// A proxy that is about to be restarted says so, and lets its tunnels be.
+#[tokio::test]
+async fn a_goodbye_without_an_error_spares_the_stream() {
+    let (mut stream, mut far) = pair().await;
+    far.go_away.send(Reason::NO_ERROR).unwrap();
+    for _ in 0..10 {
+        stream.write_all(b"hello").await.unwrap();
+        stream.flush().await.unwrap();
+        let heard = patiently(hear(&mut far.recv, 5)).await;
+        assert_eq!(heard, b"hello");
+        far.send.send_data(heard.into(), false).unwrap();
+        let mut back = [0; 5];
+        patiently(stream.read_exact(&mut back)).await.unwrap();
+    }
+    far.send.send_data(Bytes::new(), true).unwrap();
+    assert_eq!(patiently(stream.read(&mut [0; 1])).await.unwrap(), 0);
+    stream.shutdown().await.unwrap();
+    patiently(far.driver).await.unwrap().unwrap();
 }
 
 /// What a session with such a backend came to: `after` is done once its bytes are through.

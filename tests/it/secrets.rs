@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::support::backend::echo_backend;
 use crate::support::client::{ask, handshake, open};
 use crate::support::gateway::{Builder, gateway};
+use crate::support::http2::{Http2Proxy, Speaks, Turn};
 use crate::support::process::{Process, field, throughway};
 use crate::support::proxy::{ASKS_AND_CLOSES, ASKS_AND_STAYS, proxy, proxy_by_turns, say};
 use crate::support::script::{Act, Script};
@@ -109,6 +110,38 @@ async fn e3_credentials_are_in_the_connect_to_their_proxy_and_nowhere_else() {
         NEAR.is_not_in("the backend", &backend.heard_in_all());
         NEAR.is_not_in("the answer", &answer.head);
     }
+}
+
+#[tokio::test]
+async fn e3_credentials_told_over_http2_are_in_no_log() {
+    let backend = echo_backend().await;
+    let asks = vec![("proxy-authenticate", "Basic realm=\"corp\"".to_owned())];
+    let turns = vec![
+        Turn::Say(407, asks, "who??"),
+        Turn::Tunnel(b"", backend.address),
+    ];
+    let proxy = Http2Proxy::play(Speaks::Http2, turns, Vec::new()).await;
+    let hop = format!(
+        "[[egress.corp.hop]]\nurl = \"https://{}\"\ntls = {{ ca = \"ca.pem\" }}\n{}",
+        proxy.address,
+        NEAR.auth()
+    );
+    let server = ["ws://chat.internal".to_owned()];
+    let builder = gateway().route_to("/", &server, "egress = \"corp\"");
+    let builder = builder.section(&hop);
+    proxy.cert.write_to(builder.dir());
+    let gateway = talkative(builder);
+    let (mut client, answer) = open(gateway.address, &handshake("/")).await;
+    client.send(b"echo").await;
+    assert_eq!(client.exactly(4).await, b"echo");
+    drop(client);
+    gateway.logs(1, "\"session ended\"").await;
+    assert!(proxy.requests(0).concat().contains(&NEAR.basic()));
+    let log = log_of(&gateway);
+    assert!(log.contains("\"target\":\"h2::"), "it is talkative");
+    NEAR.is_not_in("the log", &log);
+    NEAR.is_not_in("the backend", &backend.heard_in_all());
+    NEAR.is_not_in("the answer", &answer.head);
 }
 
 #[tokio::test]

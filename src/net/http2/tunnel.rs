@@ -17,7 +17,8 @@ use super::fault::Failure;
 use super::line::Line;
 use super::socket::Way;
 
-/// A tunnel, alone on its connection.
+/// A tunnel, alone on its connection. Frames that are the connection's own, a PING among them, are
+/// answered whenever either direction is polled: not while the reader stalls and nobody writes.
 pub struct Tunnel {
     line: Line,
     /// The two halves of the stream; `None` once both directions have ended and the connection is
