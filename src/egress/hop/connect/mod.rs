@@ -91,46 +91,58 @@ async fn exchange(
         if line.is_http2() && dialogue.needs_http1() {
             return Ok(in_http1(ask));
         }
-        let ready = dialogue.ready(budget.step(ask.reply)).await;
-        ready.map_err(Cause::Auth)?;
-        let deadline = budget.step(ask.reply);
-        let authorization = dialogue.speak(&ask.target());
-        if let Some(scheme) = dialogue.scheme().filter(|_| authorization.is_some()) {
-            ask.steps.learned(|| Detail::Presents(scheme.name()));
-        }
-        let masked = Masked::of(dialogue.secrets());
-        let heard = match line.ask(ask, authorization, &masked, deadline).await {
+        let said = match say(line, ask, dialogue, budget).await {
             // The proxy asked for credentials here and closed before it looked at them.
             Err(cause) if asked_here && is_goodbye(&cause) => return Ok(from_start(ask)),
             Err(cause) if wants_http1(&cause) && ask.hop.versions.fall_back() => {
                 return Ok(in_http1(ask));
             }
-            heard => heard?,
+            said => said?,
         };
-        let status = heard.reply.status;
-        ask.steps.learned(|| Detail::Replied(status));
-        if status != 407 {
-            if (200..=299).contains(&status) {
-                let confirmed = dialogue.confirm(&heard.reply, deadline).await;
-                confirmed.map_err(Cause::Auth)?;
-            }
-            dialogue.settled(&heard.reply);
-            log_told(ask, dialogue);
-            return settled(heard, &masked, deadline).await;
+        if said.heard.reply.status != 407 {
+            return settled(said, ask, dialogue).await;
         }
-        let challenges = challenge::parse(heard.reply.texts("proxy-authenticate"));
-        let offered = offered(&challenges, &masked);
-        ask.steps.learned(|| Detail::Offered(offered.clone()));
-        dialogue
-            .challenged(&challenges, offered)
-            .map_err(Cause::Auth)?;
-        line = match heard.kept(deadline).await {
+        challenged(&said, ask, dialogue)?;
+        line = match said.heard.kept(said.deadline).await {
             Some(line) => line,
             None => return Ok(from_start(ask)),
         };
         debug!(hop = %ask.hop, "proxy asks for credentials, connection kept");
         asked_here = true;
     }
+}
+
+/// What a request came to.
+struct Said {
+    heard: Heard,
+    /// What was told in confidence until then.
+    masked: Masked,
+    /// Of this request and its reply.
+    deadline: Instant,
+}
+
+// One request, with what the dialogue has to say, and its reply.
+async fn say(
+    line: Line,
+    ask: &Ask<'_>,
+    dialogue: &mut Dialogue<'_>,
+    budget: Budget,
+) -> Result<Said, Cause> {
+    let ready = dialogue.ready(budget.step(ask.reply)).await;
+    ready.map_err(Cause::Auth)?;
+    let deadline = budget.step(ask.reply);
+    let authorization = dialogue.speak(&ask.target());
+    if let Some(scheme) = dialogue.scheme().filter(|_| authorization.is_some()) {
+        ask.steps.learned(|| Detail::Presents(scheme.name()));
+    }
+    let masked = Masked::of(dialogue.secrets());
+    let heard = line.ask(ask, authorization, &masked, deadline).await?;
+    ask.steps.learned(|| Detail::Replied(heard.reply.status));
+    Ok(Said {
+        heard,
+        masked,
+        deadline,
+    })
 }
 
 fn from_start(ask: &Ask<'_>) -> Asked {
@@ -173,14 +185,31 @@ fn log_told(ask: &Ask<'_>, dialogue: &Dialogue<'_>) {
 }
 
 // A reply that asks for nothing.
-async fn settled(heard: Heard, masked: &Masked, deadline: Instant) -> Result<Asked, Cause> {
-    match heard.reply.status {
-        200..=299 => Ok(Asked::Open(heard.open())),
-        _ => Err(refused(heard, masked, deadline).await),
+async fn settled(said: Said, ask: &Ask<'_>, dialogue: &mut Dialogue<'_>) -> Result<Asked, Cause> {
+    let reply = &said.heard.reply;
+    let opens = (200..=299).contains(&reply.status);
+    if opens {
+        let confirmed = dialogue.confirm(reply, said.deadline).await;
+        confirmed.map_err(Cause::Auth)?;
+    }
+    dialogue.settled(reply);
+    log_told(ask, dialogue);
+    match opens {
+        true => Ok(Asked::Open(said.heard.open())),
+        false => Err(refused(said).await),
     }
 }
 
 // --- 407 ---------------------------------------------------------------------------------------
+
+// Whether the dialogue has an answer to it.
+fn challenged(said: &Said, ask: &Ask<'_>, dialogue: &mut Dialogue<'_>) -> Result<(), Cause> {
+    let challenges = challenge::parse(said.heard.reply.texts("proxy-authenticate"));
+    let offered = offered(&challenges, &said.masked);
+    ask.steps.learned(|| Detail::Offered(offered.clone()));
+    let challenged = dialogue.challenged(&challenges, offered);
+    challenged.map_err(Cause::Auth)
+}
 
 // The schemes by name; of Digest also what it can fail for.
 fn offered(challenges: &[Challenge], masked: &Masked) -> String {
@@ -208,12 +237,17 @@ fn named(challenge: &Challenge) -> String {
 
 // What the proxy says goes into our log, never to the client: it is not the backend's answer. A
 // redirection (3xx) is a refusal like any other.
-async fn refused(heard: Heard, masked: &Masked, deadline: Instant) -> Cause {
+async fn refused(said: Said) -> Cause {
+    let Said {
+        heard,
+        masked,
+        deadline,
+    } = said;
     let reply = heard.reply.clone();
     let mut stream = heard.open();
     let body = excerpt::read_some(&mut stream, BytesMut::new(), masked.window(), deadline).await;
     Cause::Refused {
         status: reply.status,
-        reply: excerpt::told(&reply, &body, masked),
+        reply: excerpt::told(&reply, &body, &masked),
     }
 }
