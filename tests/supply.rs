@@ -29,6 +29,7 @@ const ONE_VERSION: &[&str] = &[
     "aws-lc-sys",
     "base64",
     "bytes",
+    "h2",
     "http",
     "http-body",
     "httparse",

@@ -39,15 +39,15 @@ struct Far {
 
 /// A tunnel, and the other end of it.
 async fn pair() -> (Stream, Far) {
-    pair_that_says(&[]).await
+    pair_with(&[], WINDOW as u32).await
 }
 
-/// The same where these bytes come together with the 200.
-async fn pair_that_says(early: &'static [u8]) -> (Stream, Far) {
+/// The same where these bytes come together with the 200, and the other end has such a window.
+async fn pair_with(early: &'static [u8], window: u32) -> (Stream, Far) {
     let (near, far) = UnixStream::pair().unwrap();
     // Smaller than a window, so that the socket is waited for, too.
     SockRef::from(&near).set_send_buffer_size(4096).unwrap();
-    let far = tokio::spawn(accept(far, early));
+    let far = tokio::spawn(accept(far, early, window));
     let mut client = Client::start(Stream::Unix(near), 65_536).await.unwrap();
     let mut request = Request::new(());
     *request.method_mut() = Method::CONNECT;
@@ -59,8 +59,13 @@ async fn pair_that_says(early: &'static [u8]) -> (Stream, Far) {
     (stream, far.await.unwrap())
 }
 
-async fn accept(far: UnixStream, early: &'static [u8]) -> Far {
-    let mut connection = server::handshake(far).await.unwrap();
+async fn accept(far: UnixStream, early: &'static [u8], window: u32) -> Far {
+    let mut connection = server::Builder::new()
+        .initial_window_size(window)
+        .initial_connection_window_size(window)
+        .handshake(far)
+        .await
+        .unwrap();
     let ping = connection.ping_pong().unwrap();
     let (request, mut respond) = connection.accept().await.unwrap().unwrap();
     assert_eq!(request.method(), Method::CONNECT);
@@ -230,6 +235,18 @@ async fn a_side_that_does_not_read_stops_the_writer_at_one_window() {
     assert_eq!(heard.len(), WINDOW + 100_000);
 }
 
+/// Whatever its window: what the socket has not taken is held here, and that has a limit.
+#[tokio::test]
+async fn a_socket_that_takes_no_more_stops_the_writer_long_before_a_large_window() {
+    let (mut stream, mut far) = pair_with(&[], 10_000_000).await;
+    let filled = fill(&mut stream);
+    // 64 KiB, a frame that is on its way, and what the socket took.
+    assert!((65_536..150_000).contains(&filled), "{filled}");
+    let heard = tokio::spawn(async move { hear(&mut far.recv, filled).await.len() });
+    patiently(stream.flush()).await.unwrap();
+    assert_eq!(patiently(heard).await.unwrap(), filled);
+}
+
 #[tokio::test]
 async fn each_direction_ends_by_itself() {
     let (mut stream, mut far) = pair().await;
@@ -271,7 +288,7 @@ async fn a_write_after_our_end_fails() {
 
 #[tokio::test]
 async fn bytes_that_came_with_the_200_stand_in_front() {
-    let (mut stream, mut far) = pair_that_says(b"hello").await;
+    let (mut stream, mut far) = pair_with(b"hello", WINDOW as u32).await;
     assert_eq!(stream.tail(), b"hello");
     far.send
         .send_data(Bytes::from_static(b" again"), true)

@@ -13,7 +13,7 @@ use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::HELD_BYTES_MAX;
-use super::fault::Failure;
+use super::fault::{Code, Failure};
 use super::line::Line;
 use super::socket::Way;
 
@@ -111,7 +111,7 @@ impl Tunnel {
         };
         match self.line.reason(failure) {
             // To a writer the end of the connection is no end like another.
-            Failure::Ended => io::ErrorKind::BrokenPipe.into(),
+            Failure::Ended | Failure::GoneAway(Code::NO_ERROR) => io::ErrorKind::BrokenPipe.into(),
             failure => failure.into(),
         }
     }
