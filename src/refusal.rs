@@ -258,7 +258,9 @@ fn proxy_status(step: &Step, cause: &Cause) -> &'static str {
         Cause::Auth(_) => error!("proxy_configuration_error"),
         Cause::Reply(fault) => match fault {
             // What listens there is another kind of proxy.
-            ReplyFault::NotSocks5 { .. } => error!("proxy_configuration_error"),
+            ReplyFault::NotSocks5 { .. } | ReplyFault::WrongKind { .. } => {
+                error!("proxy_configuration_error")
+            }
             ReplyFault::Ended(_) | ReplyFault::Reset(_) | ReplyFault::GoneAway(_) => {
                 error!("connection_terminated")
             }

@@ -15,7 +15,9 @@ use super::leg::Leg;
 use super::reader::Section;
 use super::url::{NotAUrl, Url};
 use super::via::{self, Member, Members};
-use super::{kerberos, membership, name, pac, schema, secret, socks, suggest, versions};
+use super::{
+    kerberos, keys, membership, name, pac, schema, secret, socks, suggest, versions, warm,
+};
 
 /// More proxies in a row than this is a loop or a mistake.
 const HOPS_MAX: usize = 8;

@@ -24,6 +24,7 @@ mod shortage;
 mod steps;
 mod stumble;
 pub mod versions;
+pub mod warm;
 
 pub use alternatives::{Alternatives, Order};
 #[cfg(feature = "gssapi")]
@@ -51,3 +52,4 @@ pub use stumble::{AnswerFault, AuthFault, Cause, ReplyFault, Step, TlsFault};
 pub use versions::{Http, Versions};
 
 pub use crate::net::http2::Code;
+pub use warm::Warm;

@@ -15,6 +15,7 @@ use super::auto::Auto;
 use super::by_scheme::ByScheme;
 use super::pac::Pac;
 use super::versions::{Offer, Versions};
+use super::warm::Warm;
 use crate::policy::no_proxy::NoProxy;
 use crate::policy::pool::RoundRobin;
 use crate::wire::authority::Host;

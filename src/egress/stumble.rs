@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::auth::{Choice, NegotiateFault, NtlmFault, Scheme};
+use super::shortage::Shortage;
 use crate::net::http2::Code;
 use crate::wire::connect::reply::ReplyError;
 use crate::wire::connect::request::Unsendable;
@@ -311,6 +312,7 @@ impl Stumble {
                 | TlsFault::Ended
                 | TlsFault::Other(_) => true,
                 TlsFault::UnknownIssuer { .. }
+                | TlsFault::NoVersion
                 | TlsFault::WrongName(_)
                 | TlsFault::OutOfDate(_) => false,
             },

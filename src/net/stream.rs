@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::http2::Tunnel;
 use super::prefixed::Prefixed;
 use super::tls;
+use super::tls_stream::TlsStream;
 
 /// One leg of a session.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Stream {
     /// Whether this is TLS whose two ends have agreed on HTTP/2 (RFC 7301).
     pub fn speaks_http2(&self) -> bool {
         match self {
-            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(tls::ALPN_HTTP2),
+            Self::Tls(tls) => tls.session().alpn_protocol() == Some(tls::ALPN_HTTP2),
             Self::Prefixed(prefixed) => prefixed.stream().speaks_http2(),
             Self::Tcp(_) | Self::Unix(_) | Self::Http2(_) => false,
         }
@@ -64,7 +65,7 @@ impl Stream {
         match self {
             Self::Tcp(tcp) => Some(tcp),
             Self::Unix(_) | Self::Http2(_) => None,
-            Self::Tls(tls) => tls.get_ref().0.tcp(),
+            Self::Tls(tls) => tls.io().tcp(),
             Self::Prefixed(prefixed) => prefixed.stream().tcp(),
         }
     }

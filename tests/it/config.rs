@@ -243,6 +243,24 @@ fn a_socks_hop_has_a_port_and_takes_any_user_and_password_that_can_be_sent() {
 }
 
 #[test]
+fn the_http_of_a_hop_is_left_open_unless_it_is_written() {
+    use throughway::egress::Http;
+    for (line, expected) in [
+        ("", Http::Auto),
+        ("http = 'auto'", Http::Auto),
+        ("http = '1.1'", Http::One),
+        ("http = '2'", Http::Two),
+    ] {
+        let text = format!("{LEAST}egress = 'e'\n[[egress.e.hop]]\nurl = 'https://p'\n{line}\n");
+        let plan = Home::new().parse(&text).unwrap_or_else(|f| panic!("{f}"));
+        let Way::Through(egress) = &plan.backends[0].way else {
+            panic!("direct");
+        };
+        assert_eq!(egress.hops[0].versions.configured(), expected, "{line}");
+    }
+}
+
+#[test]
 fn a_summary_says_what_the_file_means_and_no_secret() {
     let summary = config::summary(&example("reference.toml"));
     for expected in [

@@ -262,6 +262,23 @@ fn backends_and_proxies() {
         &hop("url = 'http://a:1'\ntls = {}"),
         &["reached without it"],
     );
+    for url in ["http://a:1", "socks5://a"] {
+        check(
+            &hop(&format!("url = '{url}'\nhttp = '1.1'")),
+            &[
+                "`http`, and the proxy is reached without TLS",
+                "leave it out",
+            ],
+        );
+    }
+    check(
+        &hop("url = 'https://a'\nhttp = '1'"),
+        &["expected \"auto\" or \"1.1\" or \"2\""],
+    );
+    check(
+        &hop("url = 'https://a'\nhttp = '2'\nauth = { scheme = 'ntlm', user = 'u' }"),
+        &["HTTP/2 does not carry ntlm", "http = \"auto\""],
+    );
     check(
         &hop("url = 'http://a:1'\nauth = { scheme = 'basic', user = 'u:v' }"),
         &["a colon"],

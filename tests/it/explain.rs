@@ -334,6 +334,7 @@ url = 'http://near.test:3128'
 auth = { user = '${env:PROXY_USER}', password = '${file:secrets/proxy-password}' }
 [[egress.corp.hop]]
 url = 'https://far.test'
+http = '2'
 [egress.spare]
 [[egress.spare.hop]]
 url = 'http://spare.test:3128'
@@ -382,7 +383,7 @@ const UNIX: (&str, &str) = ("direct", "direct: it is a socket on this machine");
 fn the_way_to_each_server_is_told_with_its_reason() {
     let asked = ("direct", "direct: its backend asks for no egress");
     check_ways("direct", &[], [asked, asked, asked, UNIX]);
-    let corp = "http near.test:3128 with credentials, then https far.test:443; \
+    let corp = "http near.test:3128 with credentials, then https far.test:443 in HTTP/2; \
                 2 tunnels kept warm";
     let near = "this machine or this link, without an entry";
     let through = format!("through corp: {corp}");
@@ -411,7 +412,7 @@ fn the_way_to_each_server_is_told_with_its_reason() {
     );
     let chains = json!([
         { "egress": "several/corp", "hops": [
-            "http near.test:3128 with credentials", "https far.test:443"], "warm": 2 },
+            "http near.test:3128 with credentials", "https far.test:443 in HTTP/2"], "warm": 2 },
         { "egress": "several/spare", "hops": ["http spare.test:3128"], "warm": 0 },
         { "egress": "several/direct", "hops": [], "warm": 0 },
     ]);

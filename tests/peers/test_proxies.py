@@ -202,3 +202,30 @@ def test_no_proxy_goes_direct(
     # The proxy is not there: whatever went through it would end in 502.
     gateway(config(port, url, KINDS["squid"], nobody, no_proxy=no_proxy), names_from(hosts))
     assert_echoes(client, port)
+
+
+@pytest.mark.parametrize(("http", "request_line"), [("auto", "HTTP/2"), ("1.1", "HTTP/1.1")])
+def test_a_proxy_that_offers_http2_is_asked_in_it_unless_the_file_says_otherwise(
+    http: str,
+    request_line: str,
+    proxies: Callable[[str], Proxy],
+    client: Client,
+    gateway: Callable[..., Gateway],
+    backend: Callable[..., Backend],
+) -> None:
+    proxy, server, port = proxies("nghttpx"), backend("python"), free_port()
+    text = config(port, f"ws://backend.test:{server.port}", proxy.kind, proxy.port)
+    gateway(text.replace(HOP_TLS, f'{HOP_TLS}\nhttp = "{http}"'))
+    assert_echoes(client, port)
+    proxy.wait_front_log(f'"CONNECT backend.test:{server.port} {request_line}" 200')
+
+
+def test_http2_alone_is_refused_where_the_proxy_does_not_offer_it(
+    proxies: Callable[[str], Proxy], client: Client, gateway: Callable[..., Gateway]
+) -> None:
+    proxy, port = proxies("squid over TLS"), free_port()
+    text = config(port, "ws://backend.test:80", proxy.kind, proxy.port)
+    running = gateway(text.replace(HOP_TLS, f'{HOP_TLS}\nhttp = "2"'))
+    assert_refused(client, port, 502)
+    where = hop(proxy.kind, proxy.port)
+    running.wait_log(f"{where}: TLS: speaks no version of HTTP that it was offered")

@@ -55,7 +55,7 @@ pub enum Speaks {
 /// The proxy; it ends with the runtime of its test.
 pub struct Http2Proxy {
     pub address: SocketAddr,
-    cert: DevCert,
+    pub cert: DevCert,
     seen: Arc<Mutex<Seen>>,
 }
 

@@ -208,7 +208,7 @@ impl<'a> Dialogue<'a> {
         let has_kerberos = self.auth.kerberos().is_some();
         let may_stand_in = method::may_stand_in(self.auth.choice(), has_kerberos, challenges);
         for scheme in self.auth.schemes().filter(left) {
-            match Method::begin(scheme, challenges) {
+            match Method::begin(scheme, challenges, may_stand_in) {
                 Ok(method) if self.only_http2 && method.scheme().is_bound() => {
                     unready = Unready::Bound;
                 }

@@ -164,6 +164,7 @@ fn hop(at: &At, protocol: Protocol) -> Hop {
         tls: None,
         credentials: None,
         auth: Auth::default(),
+        versions: crate::egress::Versions::default(),
     }
 }
 

@@ -11,7 +11,6 @@ use crate::egress::params::TlsTo;
 use crate::egress::steps::{Detail, Secured, Steps};
 use crate::egress::stumble::{Cause, Step, Stumble, TlsFault, plain};
 use crate::egress::versions::Offer;
-use crate::net::Stream;
 use crate::net::verify::UnknownIssuer;
 use crate::net::{Stream, tls_stream};
 

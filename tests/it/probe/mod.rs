@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::support::backend::{answer, backend};
 use crate::support::certs::{DevCert, dev_certificate};
 use crate::support::dialling::{PASSWORD, TOKEN};
+use crate::support::http2::{Http2Proxy, Speaks, Turn};
 use crate::support::process::throughway;
 use crate::support::proxy::{
     ASKS_AND_CLOSES, ASKS_AND_STAYS, OK, proxy_by_turns, proxy_that_refuses, proxy_that_says, say,
@@ -212,6 +213,39 @@ async fn hops_are_passed_in_order_and_tls_to_the_proxy_and_to_the_backend_is_tol
     );
     let tls = probed.out.matches("TLS 1.3, by throughway test authority");
     assert_eq!(tls.count(), 2, "{}", probed.out);
+}
+
+#[tokio::test]
+async fn connect_tells_the_http_that_the_proxy_chose() {
+    let far = websocket(None, End::Never).await;
+    let turns = vec![Turn::Tunnel(b"", far)];
+    let acts = vec![Act::Head, say(OK), Act::Tunnel(far)];
+    let proxy = Http2Proxy::play(Speaks::Both, turns, acts).await;
+    for (http, remark) in [("auto", "HTTP/2, 200"), ("1.1", "HTTP/1.1, 200")] {
+        let (dir, file) = file(&format!(
+            "[backend.feed]\nservers = [{{ url = \"ws://chat.internal:80\" }}]\negress = \"corp\"\n\
+             [[egress.corp.hop]]\nurl = \"https://{}\"\nhttp = \"{http}\"\n\
+             tls = {{ ca = \"ca.pem\" }}\n",
+            proxy.address
+        ));
+        proxy.cert.write_to(dir.path());
+        let words = ["ws://chat.internal/", "-c", file.to_str().unwrap()];
+        let probed = probe(&words).await;
+        assert_eq!(probed.code, 0, "{}{}", probed.out, probed.err);
+        let line = probed
+            .out
+            .lines()
+            .find(|line| line.contains("CONNECT"))
+            .unwrap();
+        assert!(line.contains(&format!("  {remark}  ")), "{line}");
+        let probed = probe(&[&words[..], &["--json"]].concat()).await;
+        let steps = probed
+            .out
+            .lines()
+            .map(|l| serde_json::from_str::<Value>(l).unwrap());
+        let told: Vec<_> = steps.filter(|step| step["step"] == "tunnel").collect();
+        assert_eq!(told[0]["http"], remark[5..].trim_end_matches(", 200"));
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 """The real proxies: squid (plain, with Basic, Digest or NTLM, over TLS), tinyproxy (plain, with Basic),
+nghttpx, which speaks HTTP/2 over TLS and passes everything on to a squid,
 and two that have others judge: pyspnego NTLM (over TLS too, and in Negotiate), MIT's library Kerberos (over TLS).
 
 Each resolves `backend.test` and `denied.test` from a file of its own and refuses the latter.
@@ -96,6 +97,12 @@ KINDS = {
     ),
     "squid over TLS": Kind("squid", tls=True),
     "squid over TLS with Basic": Kind("squid", auth=True, tls=True),
+    # In HTTP/2 a status has no words.
+    "nghttpx": Kind("nghttpx", tls=True, denied="403"),
+    "nghttpx with Basic": Kind("nghttpx", auth=True, tls=True, denied="403"),
+    "nghttpx with Digest": Kind(
+        "nghttpx", auth=True, schemes=("digest",), tls=True, denied="403"
+    ),
     "tinyproxy": Kind("tinyproxy", denied="403 Filtered"),
     # Tinyproxy asks with 407 and answers a wrong password with 401.
     "tinyproxy with Basic": Kind(
@@ -132,8 +139,11 @@ class Proxy:
         self.port = free_port()
         (folder / "hosts").write_text(hosts)
         self._log = folder / "access.log"
+        self._front_log = folder / "nghttpx.log"
+        self._behind: Process | None = None
         program = {
             "squid": self._squid,
+            "nghttpx": self._nghttpx,
             "tinyproxy": self._tinyproxy,
             "pyspnego": self._pyspnego,
             "gssapi": self._gssapi,
@@ -147,6 +157,10 @@ class Proxy:
             f"{text!r} in the proxy's log", lambda: self._log.read_text().count(text) == times
         )
 
+    def wait_front_log(self, text: str) -> None:
+        """Waits until nghttpx has logged `text`."""
+        eventually(f"{text!r} in nghttpx's log", lambda: text in self._front_log.read_text())
+
     def start(self) -> None:
         """Runs it, at the start or again after a stop, on the port it has had from the start."""
         self._process = self._run()
@@ -154,12 +168,25 @@ class Proxy:
 
     def stop(self) -> None:
         self._process.kill()
+        if self._behind is not None:
+            self._behind.kill()
 
     def _squid(self, folder: Path, certificates: Certificates) -> Process:
-        listen = f"http_port {self.address}:{self.port}"
-        if self.kind.tls:
-            files = f"tls-cert={certificates.cert} tls-key={certificates.key}"
-            listen = f"https_port {self.address}:{self.port} {files}"
+        if not self.kind.tls:
+            return self._squid_at(folder, f"http_port {self.address}:{self.port}")
+        files = f"tls-cert={certificates.cert} tls-key={certificates.key}"
+        return self._squid_at(folder, f"https_port {self.address}:{self.port} {files}")
+
+    def _nghttpx(self, folder: Path, certificates: Certificates) -> Process:
+        port = free_port()
+        self._behind = self._squid_at(folder, f"http_port 127.0.0.1:{port}")
+        self._behind.wait_for_port(port)
+        flags = ["--http2-proxy", "--workers=1", "--conf=/dev/null"]
+        flags += [f"--frontend={self.address},{self.port}", f"--backend=127.0.0.1,{port}"]
+        flags += [f"--accesslog-file={self._front_log}"]
+        return Process(["nghttpx", *flags, certificates.key, certificates.cert])
+
+    def _squid_at(self, folder: Path, listen: str) -> Process:
         (folder / "basic").write_text(f"{USER}:{_hash(PASSWORD)}\n")
         (folder / "digest").write_text(f"{USER}:{PASSWORD}\n")
         schemes = "\n".join(SQUID_SCHEMES[name] for name in self.kind.schemes)

@@ -4,7 +4,7 @@
 
 use super::step::At;
 use super::{Exit, Told, told};
-use crate::egress::{AuthFault, Choice, Code, NegotiateFault, ReplyFault};
+use crate::egress::{AuthFault, Choice, Code, Lack, NegotiateFault, NtlmFault, ReplyFault};
 use crate::wire::socks5::Rep;
 use crate::wire::speaks::Speaks;
 
@@ -100,6 +100,13 @@ impl At<'_> {
             AuthFault::NeedsHttp1 { .. } => (
                 format!("the proxy {fault}"),
                 "set http of the hop to auto in the file: what it asks for needs HTTP/1.1",
+            ),
+            AuthFault::Ntlm {
+                why: NtlmFault::KerberosAlone,
+                ..
+            } => (
+                format!("the proxy {fault}"),
+                "set auth.scheme of the hop to negotiate, in a build with the feature gssapi",
             ),
             AuthFault::Ntlm { .. } => (
                 format!("the proxy {fault}"),
@@ -341,6 +348,14 @@ mod tests {
             AuthFault::NeedsHttp1 { offered: offered() },
             "the proxy asks for Negotiate, NTLM; HTTP/2 carries neither NTLM nor Negotiate",
             "set http of the hop to auto in the file: what it asks for needs HTTP/1.1",
+        );
+        check(
+            AuthFault::Ntlm {
+                offered: "Negotiate".to_owned(),
+                why: NtlmFault::KerberosAlone,
+            },
+            "the proxy asks for Negotiate; it takes a ticket of Kerberos and no NTLM there",
+            "set auth.scheme of the hop to negotiate, in a build with the feature gssapi",
         );
         let ticket = |why| AuthFault::Negotiate {
             offered: offered(),

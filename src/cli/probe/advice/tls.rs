@@ -54,6 +54,14 @@ impl At<'_> {
                 format!("{who}'s certificate is by {issuer}, for whom no root known here vouches"),
                 format!("if that CA is yours, trust it: tls.ca of {section} in the file"),
             ),
+            TlsFault::NoVersion => (
+                format!("{who} takes no HTTP that it was offered in TLS"),
+                match self.place {
+                    Place::Hop { .. } => "set http of the hop to auto in the file",
+                    Place::Server => "ask whoever runs the backend for HTTP/1.1 on this port",
+                }
+                .to_owned(),
+            ),
             TlsFault::WrongName(words) => (
                 format!("the certificate is another host's: {words}"),
                 format!("check the host, or set tls.server_name of {section} in the file"),
@@ -127,6 +135,18 @@ mod tests {
             TlsFault::InClear { tunnelled: true },
             "the backend does not speak TLS on this port",
             "use ws://, or the backend's TLS port",
+        );
+        check(
+            &hop(),
+            TlsFault::NoVersion,
+            "the proxy takes no HTTP that it was offered in TLS",
+            "set http of the hop to auto in the file",
+        );
+        check(
+            &Place::Server,
+            TlsFault::NoVersion,
+            "the backend takes no HTTP that it was offered in TLS",
+            "ask whoever runs the backend for HTTP/1.1 on this port",
         );
         check(
             &Place::Server,

@@ -18,6 +18,7 @@ use crate::net::Stream;
 use crate::wire::connect::body::Skip;
 use crate::wire::connect::reply::{HEAD_BYTES_MAX, HeadEnd, Reply, ReplyError};
 use crate::wire::connect::request::Request;
+use crate::wire::speaks::Speaks;
 
 /// A 407's body beyond this is not read for the sake of its connection.
 const DRAIN_BYTES_MAX: usize = 256 * 1024;
@@ -74,7 +75,15 @@ async fn hear_one(
 ) -> Result<Reply, Cause> {
     let unreadable = |error: ReplyError, bytes: &[u8]| {
         let begins = masked.excerpt(bytes, excerpt::GARBAGE_BYTES_MAX);
-        Cause::Reply(ReplyFault::Unreadable { error, begins })
+        let (asked, speaks) = (Speaks::Http, Speaks::by(bytes));
+        Cause::Reply(match speaks.filter(|speaks| *speaks != asked) {
+            Some(speaks) if error == ReplyError::NotHttp => ReplyFault::WrongKind {
+                asked,
+                speaks,
+                begins,
+            },
+            _ => ReplyFault::Unreadable { error, begins },
+        })
     };
     let mut end = HeadEnd::default();
     loop {

@@ -25,7 +25,6 @@ use crate::net::{Stream, binding};
 use crate::wire::authority::Host;
 use crate::wire::challenge::{self, Challenge};
 use crate::wire::digest;
-use crate::wire::speaks::Speaks;
 
 pub(super) use http1::lost;
 use line::{Heard, Line};
