@@ -1,7 +1,7 @@
-//! From a request to a backend that has answered it: one server after the other, each reached
-//! straight or through an egress, then TLS, then the upgrade.
+//! From a request to a backend that has answered it: one server after the other, each by one route
+//! after the other, and what a failure of one means for the next.
 //!
-//! Knows nothing of routes, and of the client only what the request says.
+//! Knows nothing of how a route is gone, and of the client only what the request says.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,29 +9,21 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout_at};
 use tracing::{debug, warn};
 
-use super::alternatives::{Attempt, Pick, Turn};
 use super::auto::Finding;
 use super::budget::Budget;
-use super::chain;
 use super::error::{DialError, Failure, Place};
-use super::hop::tcp;
-use super::hop::tls::{self, Between};
-use super::hop::upgrade::{self, Answer, Handshake};
 use super::outlook::{Outlook, Straight};
 use super::pac;
-use super::params::{Backend, Egress, Server, ServerAddress, Timeouts, Way};
-use super::reached::{Declined, Link, Reached};
-use super::request::{Request, outgoing};
+use super::params::{Backend, Server, ServerAddress, Way};
+use super::reached::Reached;
+use super::request::Request;
+use super::route::{Route, Routes, attempt};
 use super::steps::{Detail, Steps};
 use super::stumble::{Cause, Step, Stumble};
-use crate::net::Stream;
 
 /// Pauses before the servers are tried once more, after proxies said of all of them that they cannot
 /// be reached just now (502, 503, 504). Two, so that a proxy in trouble is not asked for ever.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
-
-/// What a straight way is called in a record.
-const DIRECT: &str = "direct";
 
 /// Sends `request` to the first of the backend's servers, in turn, that can be reached, and
 /// returns what it answered. A server that fails before a byte of the request left is skipped for
@@ -223,252 +215,9 @@ fn no_server() -> Failure {
     }
 }
 
-/// The routes to one server, in the order in which they are tried.
-enum Routes<'a> {
-    One(Option<Route<'a>>),
-    Among(Turn<'a>),
-}
-
-/// How one server is reached.
-enum Route<'a> {
-    Straight,
-    Through(&'a Egress),
-    /// Through one of several chains.
-    Attempt(Attempt<'a>),
-}
-
-impl<'a> Routes<'a> {
-    fn to(server: &Server, way: &'a Way) -> Self {
-        match Outlook::of(server, way) {
-            Outlook::Straight(_) => Self::One(Some(Route::Straight)),
-            Outlook::Through(egress) => Self::One(Some(Route::Through(egress))),
-            Outlook::Among(alternatives) => Self::Among(alternatives.turn()),
-            // It has been asked for, and what was said or found is tried instead of this.
-            Outlook::ByScript(_) | Outlook::Unfound(_) => Self::One(None),
-        }
-    }
-
-    fn next(&mut self) -> Option<Route<'a>> {
-        match self {
-            Self::One(route) => route.take(),
-            Self::Among(turn) => Some(match turn.next()? {
-                Pick::Chain(attempt) => Route::Attempt(attempt),
-                Pick::Direct => Route::Straight,
-            }),
-        }
-    }
-}
-
-impl Route<'_> {
-    fn name(&self) -> String {
-        match self {
-            Self::Straight => DIRECT.to_owned(),
-            Self::Through(egress) => egress.name.clone(),
-            Self::Attempt(attempt) => attempt.label(),
-        }
-    }
-
-    fn chain(&self) -> Option<String> {
-        match self {
-            Self::Straight | Self::Through(_) => None,
-            Self::Attempt(attempt) => Some(attempt.label()),
-        }
-    }
-
-    /// The proxies on the way.
-    fn through(&self) -> Option<&Egress> {
-        match self {
-            Self::Straight => None,
-            Self::Through(egress) => Some(egress),
-            Self::Attempt(attempt) => Some(attempt.chain()),
-        }
-    }
-
-    /// A tunnel that waits for its use. Nobody else will get it.
-    fn warm(&self, server: &Server) -> Option<Stream> {
-        match &server.address {
-            ServerAddress::Tcp(host, port) => self.through()?.warm.as_ref()?.take(host, *port),
-            ServerAddress::Unix(_) => None,
-        }
-    }
-
-    /// Its proxies did what was asked of them.
-    fn stands(&mut self) {
-        if let Self::Attempt(attempt) = self {
-            attempt.stands();
-        }
-    }
-
-    fn between(&self) -> Between {
-        match self {
-            Self::Straight => Between::Nothing,
-            Self::Through(_) | Self::Attempt(_) => Between::Tunnel,
-        }
-    }
-
-    fn is_condemned_by(&self, failures: &[Failure]) -> bool {
-        match self {
-            Self::Straight => false,
-            Self::Through(_) | Self::Attempt(_) => {
-                failures.iter().any(Failure::condemns_the_egress)
-            }
-        }
-    }
-}
-
-async fn attempt(
-    server: &Server,
-    mut route: Route<'_>,
-    timeouts: &Timeouts,
-    request: &Request,
-    budget: Budget,
-    steps: &Steps,
-) -> Result<Reached, Failure> {
-    let chain = route.chain();
-    let failed = |(place, stumble)| Failure {
-        place,
-        server: server.url.clone(),
-        chain: chain.clone(),
-        stumble,
-    };
-    let at_server = |stumble| failed((Place::Server, stumble));
-    // Built first, so that nothing is dialled for a request that cannot be sent.
-    outgoing(server, request).map_err(at_server)?;
-    if let Some(stream) = route.warm(server) {
-        match ask(stream, server, &route, timeouts, request, budget, steps).await {
-            Err(stumble) if stumble.may_be_the_tunnels() => {
-                debug!(server = %server.url, %stumble, "a warm tunnel had ended, another is opened");
-            }
-            ended => {
-                route.stands();
-                let answer = ended.map_err(at_server)?;
-                return Ok(reached(answer, server, &route, true));
-            }
-        }
-    }
-    let stream = reach(server, &mut route, timeouts, budget, steps)
-        .await
-        .map_err(failed)?;
-    if let Some(warm) = route.through().and_then(|egress| egress.warm.as_ref()) {
-        warm.let_through();
-    }
-    let answer = ask(stream, server, &route, timeouts, request, budget, steps).await;
-    Ok(reached(answer.map_err(at_server)?, server, &route, false))
-}
-
-/// Asks the server at the end of `stream`.
-async fn ask(
-    stream: Stream,
-    server: &Server,
-    route: &Route<'_>,
-    timeouts: &Timeouts,
-    request: &Request,
-    budget: Budget,
-    steps: &Steps,
-) -> Result<Answer, Stumble> {
-    let outgoing = outgoing(server, request)?;
-    let stream = secured(stream, server, route, timeouts, budget, steps).await?;
-    let handshake = Handshake {
-        key: &request.key,
-        subprotocols: &request.subprotocols,
-        extensions: &request.extensions_offered,
-    };
-    let deadline = budget.step(timeouts.upgrade);
-    let asking = async {
-        let answer = upgrade::upgrade(stream, outgoing, &handshake, deadline).await?;
-        steps.learned(|| Detail::Answered(answer.status().as_u16()));
-        Ok(answer)
-    };
-    steps.watch(|| Step::Upgrade, asking).await
-}
-
-async fn reach(
-    server: &Server,
-    route: &mut Route<'_>,
-    timeouts: &Timeouts,
-    budget: Budget,
-    steps: &Steps,
-) -> Result<Stream, (Place, Stumble)> {
-    let at_server = |stumble| (Place::Server, stumble);
-    let (host, port) = match &server.address {
-        ServerAddress::Tcp(host, port) => (host, *port),
-        ServerAddress::Unix(path) => {
-            let deadline = budget.step(timeouts.connect);
-            let connecting = tcp::connect_unix(path, deadline, steps);
-            return connecting.await.map_err(at_server);
-        }
-    };
-    match route {
-        Route::Straight => {}
-        Route::Through(egress) => return chain::through(egress, host, port, budget, steps).await,
-        Route::Attempt(attempt) => return attempt.through(host, port, budget, steps).await,
-    }
-    let target = tcp::Target {
-        host,
-        port,
-        resolve: timeouts.resolve,
-        connect: timeouts.connect,
-    };
-    let connecting = tcp::connect(&target, budget, steps);
-    connecting.await.map_err(at_server)
-}
-
-async fn secured(
-    stream: Stream,
-    server: &Server,
-    route: &Route<'_>,
-    timeouts: &Timeouts,
-    budget: Budget,
-    steps: &Steps,
-) -> Result<Stream, Stumble> {
-    let Some(to) = &server.tls else {
-        return Ok(stream);
-    };
-    tls::secure(
-        stream,
-        to,
-        route.between(),
-        budget.step(timeouts.tls),
-        steps,
-    )
-    .await
-}
-
-fn reached(answer: Answer, server: &Server, route: &Route<'_>, warm: bool) -> Reached {
-    let (server, egress) = (server.url.clone(), route.name());
-    match answer {
-        Answer::Switched {
-            stream,
-            tail,
-            headers,
-            subprotocol,
-        } => Reached::Switched(Link {
-            stream,
-            tail,
-            headers,
-            subprotocol,
-            server,
-            egress,
-            warm,
-        }),
-        Answer::Declined {
-            status,
-            headers,
-            body,
-            truncated,
-        } => Reached::Declined(Declined {
-            status,
-            headers,
-            body,
-            truncated,
-            server,
-            egress,
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::params::Timeouts;
     use super::*;
 
     #[test]

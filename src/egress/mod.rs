@@ -20,6 +20,7 @@ pub mod params;
 mod program;
 mod reached;
 mod request;
+mod route;
 mod shortage;
 mod steps;
 mod stumble;
