@@ -6,7 +6,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -24,7 +23,7 @@ use crate::policy::forward::{self, Facts, Seen};
 use crate::policy::route::Route;
 use crate::policy::{self, Decision, Denied, Unavailable};
 use crate::refusal::{self, Refusal};
-use crate::splice::{self, Leg, Pair};
+use crate::splice::{self, Leg, Outcome, Pair, Splice};
 use crate::wire::head::RequestHead;
 use crate::wire::origin::Origin;
 use crate::wire::ws::accept::accept_for;
@@ -39,12 +38,21 @@ pub struct Signals {
     pub cut: CancellationToken,
 }
 
-/// A session that has its 101 and may begin.
+/// What the sessions of one thread share.
+#[derive(Debug)]
+pub struct Worker {
+    /// What is served.
+    pub plan: Arc<Plan>,
+    /// The two moments of a drain.
+    pub signals: Signals,
+    /// What tells running sessions of their limits and of the cut; run by `lifecycle`.
+    pub watch: splice::Watch,
+}
+
+/// A session that has its 101. This is what an idle one holds.
 struct Opened {
-    pair: Pair<Stream, Stream>,
-    limits: splice::Limits,
-    request: record::Request,
-    way: record::Way,
+    splice: Splice<Stream, Stream>,
+    begun: record::Begun,
     /// Counted against `limits.connections` until the session is over.
     _place: Place,
 }
@@ -69,28 +77,42 @@ enum Turn<'p> {
     Gone(String),
 }
 
-/// Serves one client to its end. Attempts to reach a backend that fail are counted in `failures`.
-pub async fn run(arrived: Arrived, plan: Arc<Plan>, signals: Signals, failures: DialFailures) {
-    let steps = Steps::deaf().counting(failures);
+/// Serves one client to its end.
+pub fn run(arrived: Arrived, worker: Arc<Worker>) -> impl Future<Output = ()> + Send {
     // The futures of the handshake are large; in their box they are gone before the splice begins.
-    let opened = tokio::select! {
-        opened = Box::pin(open(arrived, &plan, &signals, &steps)) => opened,
-        () = signals.cut.cancelled() => None,
-    };
-    let Some(opened) = opened else { return };
-    let outcome = splice::run(opened.pair, opened.limits, signals.cut).await;
-    let end = record::End {
-        by: outcome.end.by(),
-        why: outcome.end.why(),
-        duration: outcome.duration,
-        to_backend: outcome.to_backend,
-        to_client: outcome.to_client,
-    };
-    record::session(&opened.request, &opened.way, &end);
+    let opening = Box::pin(open_unless_cut(arrived, worker));
+    async move {
+        let Some(mut opened) = opening.await else {
+            return;
+        };
+        let outcome = (&mut opened.splice).await;
+        opened.record(&outcome);
+    }
+}
+
+impl Opened {
+    fn record(&self, outcome: &Outcome) {
+        let end = record::End {
+            by: outcome.end.by(),
+            why: outcome.end.why(),
+            duration: outcome.duration,
+            to_backend: outcome.to_backend,
+            to_client: outcome.to_client,
+        };
+        record::session(&self.begun, &end);
+    }
+}
+
+async fn open_unless_cut(arrived: Arrived, worker: Arc<Worker>) -> Option<Opened> {
+    tokio::select! {
+        opened = open(arrived, &worker) => opened,
+        () = worker.signals.cut.cancelled() => None,
+    }
 }
 
 /// From the TCP connection to the client's 101; `None` when it ended otherwise, which is recorded.
-async fn open(arrived: Arrived, plan: &Plan, signals: &Signals, steps: &Steps) -> Option<Opened> {
+async fn open(arrived: Arrived, worker: &Worker) -> Option<Opened> {
+    let plan = &worker.plan;
     let mut request = record::Request {
         listener: arrived.listener.name.clone(),
         client: Some(arrived.address.ip()),
@@ -111,7 +133,7 @@ async fn open(arrived: Arrived, plan: &Plan, signals: &Signals, steps: &Steps) -
         Err((client, error)) => return turn_away(client, error.into(), &request).await,
     };
     // Asked now and not before: a drain may have begun while the head was on its way.
-    let unavailable = unavailable(&place, signals);
+    let unavailable = unavailable(&place, &worker.signals);
     let client = offer.stream;
     let negotiated = tokio::select! {
         // In this order: whoever left after it had said all it wanted still gets what is ready.
@@ -120,7 +142,7 @@ async fn open(arrived: Arrived, plan: &Plan, signals: &Signals, steps: &Steps) -
         () = front::gone(&client) => Err(Turn::Gone("it left while its backend was being reached".to_owned())),
     };
     match negotiated {
-        Ok(agreed) => switch(client, agreed, limits.handshake, request, place).await,
+        Ok(agreed) => switch(client, agreed, worker, request, place).await,
         Err(turn) => turn_away(client, turn, &request).await,
     }
 }
@@ -171,7 +193,7 @@ async fn negotiate<'p>(
 async fn switch(
     client: Stream,
     agreed: Agreed,
-    deadline: Duration,
+    worker: &Worker,
     request: record::Request,
     place: Place,
 ) -> Option<Opened> {
@@ -185,6 +207,7 @@ async fn switch(
     if let Some(origin) = expose {
         forward::expose(&mut headers, &origin);
     }
+    let deadline = worker.plan.limits.handshake;
     let client = match answer::switch(client, headers, &accept, deadline).await {
         Ok(client) => client,
         Err(error) => {
@@ -192,25 +215,24 @@ async fn switch(
             return None;
         }
     };
+    let way = record::Way {
+        server: link.server,
+        egress: link.egress,
+        subprotocol: link.subprotocol.unwrap_or_default(),
+    };
+    let pair = Pair {
+        client: Leg {
+            stream: client,
+            tail: Bytes::new(),
+        },
+        backend: Leg {
+            stream: link.stream,
+            tail: link.tail,
+        },
+    };
     Some(Opened {
-        pair: Pair {
-            client: Leg {
-                stream: client,
-                tail: Bytes::new(),
-            },
-            backend: Leg {
-                stream: link.stream,
-                tail: link.tail,
-            },
-        },
-        limits,
-        request,
-        way: record::Way {
-            server: link.server,
-            egress: link.egress,
-            warm: link.warm,
-            subprotocol: link.subprotocol.unwrap_or_default(),
-        },
+        splice: splice::run(pair, limits, &worker.watch),
+        begun: record::Begun::new(&request, &way),
         _place: place,
     })
 }

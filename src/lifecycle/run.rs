@@ -18,7 +18,8 @@ use crate::egress::{Auto, Found, Way, warm};
 use crate::listen::{self, Admission, BindError};
 use crate::observe::failures::DialFailures;
 use crate::plan::Plan;
-use crate::session::{self, Signals};
+use crate::session::{self, Signals, Worker};
+use crate::splice::Watch;
 
 /// How long sessions that were cut may take to say goodbye before the process ends without them.
 const CUT_GRACE: Duration = Duration::from_secs(3);
@@ -93,6 +94,14 @@ pub fn start(plan: Plan) -> Result<Gateway, BindError> {
     let signals = Signals::default();
     let failures = DialFailures::default();
     let admission = Admission::new(plan.limits.connections);
+    let worker = Arc::new(Worker {
+        plan: plan.clone(),
+        signals: signals.clone(),
+        watch: Watch::default(),
+    });
+    let watching = worker.clone();
+    let cut = signals.cut.clone();
+    Tasks::default().spawn(async move { watching.watch.run(cut).await });
     let bound = listen::bind(&plan.listeners)?;
     let addresses = bound
         .iter()
@@ -101,16 +110,8 @@ pub fn start(plan: Plan) -> Result<Gateway, BindError> {
     for bound in bound {
         let tls = bound.listener.tls.is_some();
         tracing::info!(listener = bound.listener.name, address = %bound.address, tls, "listening");
-        let (plan, tasks, inside) = (plan.clone(), sessions.clone(), signals.clone());
-        let failures = failures.clone();
-        let take = move |arrived| {
-            tasks.spawn(session::run(
-                arrived,
-                plan.clone(),
-                inside.clone(),
-                failures.clone(),
-            ));
-        };
+        let (worker, tasks) = (worker.clone(), sessions.clone());
+        let take = move |arrived| tasks.spawn(session::run(arrived, worker.clone()));
         acceptors.spawn(listen::serve(
             bound,
             admission.clone(),

@@ -7,36 +7,47 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// Who asked for what: the part that a refusal and a session share.
-#[derive(Debug, Clone, Default)]
-pub struct Request {
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Request<Text = String> {
     /// The listener.
-    pub listener: String,
+    pub listener: Text,
     /// The client's address, once trusted proxies were listened to.
     pub client: Option<IpAddr>,
     /// The authority asked for.
-    pub host: String,
+    pub host: Text,
     /// The path without its query.
-    pub path: String,
+    pub path: Text,
     /// The page's origin; empty without one.
-    pub origin: String,
+    pub origin: Text,
     /// The route; empty until there is one.
-    pub route: String,
+    pub route: Text,
     /// The backend; empty until there is one.
-    pub backend: String,
+    pub backend: Text,
 }
 
 /// Where a session went.
-#[derive(Debug, Clone, Default)]
-pub struct Way {
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Way<Text = String> {
     /// The backend server's URL.
-    pub server: String,
+    pub server: Text,
     /// The egress, or `direct`.
-    pub egress: String,
-    /// Whether its tunnel was open before the request came.
-    pub warm: bool,
+    pub egress: Text,
     /// The subprotocol agreed on; empty without one.
-    pub subprotocol: String,
+    pub subprotocol: Text,
 }
+
+/// What a session's record will say of its beginning. It is kept for as long as the session lasts,
+/// so it is one allocation instead of nine.
+#[derive(Debug)]
+pub struct Begun {
+    client: Option<IpAddr>,
+    /// The texts of the request and of its way, one behind the other.
+    texts: Box<str>,
+    /// Where each of them ends.
+    ends: [u32; TEXTS],
+}
+
+const TEXTS: usize = 9;
 
 /// How a session went.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +80,7 @@ macro_rules! event {
     ($level:ident, $request:ident, $message:literal, $($field:tt)*) => {
         tracing::$level!(
             listener = $request.listener,
-            client = client($request),
+            client = client($request.client),
             route = $request.route,
             backend = $request.backend,
             host = $request.host,
@@ -81,8 +92,72 @@ macro_rules! event {
     };
 }
 
+impl Begun {
+    /// Packs them up.
+    pub fn new(request: &Request, way: &Way) -> Self {
+        let parts: [&str; TEXTS] = [
+            &request.listener,
+            &request.host,
+            &request.path,
+            &request.origin,
+            &request.route,
+            &request.backend,
+            &way.server,
+            &way.egress,
+            &way.subprotocol,
+        ];
+        let mut end = 0;
+        let ends = parts.map(|text| {
+            end += text.len();
+            u32::try_from(end).unwrap_or(u32::MAX)
+        });
+        Self {
+            client: request.client,
+            texts: parts.concat().into(),
+            ends,
+        }
+    }
+
+    fn unpack(&self) -> (Request<&str>, Way<&str>) {
+        let mut begin = 0;
+        let texts = self.ends.map(|end| {
+            let end = end as usize;
+            let text = self.texts.get(begin..end).unwrap_or_default();
+            begin = end;
+            text
+        });
+        let [
+            listener,
+            host,
+            path,
+            origin,
+            route,
+            backend,
+            server,
+            egress,
+            subprotocol,
+        ] = texts;
+        let request = Request {
+            listener,
+            client: self.client,
+            host,
+            path,
+            origin,
+            route,
+            backend,
+        };
+        let way = Way {
+            server,
+            egress,
+            subprotocol,
+        };
+        (request, way)
+    }
+}
+
 /// Writes the record of a session.
-pub fn session(request: &Request, way: &Way, end: &End) {
+pub fn session(begun: &Begun, end: &End) {
+    let (request, way) = begun.unpack();
     event!(
         info,
         request,
@@ -132,7 +207,7 @@ pub fn refused(request: &Request, status: u16, reason: &'static str, why: &Why) 
 pub fn gone(request: &Request, detail: &str) {
     tracing::debug!(
         listener = request.listener,
-        client = client(request),
+        client = client(request.client),
         detail,
         "client gone before its answer",
     );
@@ -161,10 +236,48 @@ impl Why {
     }
 }
 
-fn client(request: &Request) -> String {
-    request.client.map(|ip| ip.to_string()).unwrap_or_default()
+fn client(address: Option<IpAddr>) -> String {
+    address.map(|ip| ip.to_string()).unwrap_or_default()
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_packed_comes_out_again_empty_texts_and_all() {
+        let request = Request {
+            listener: "public".to_owned(),
+            client: Some([192, 0, 2, 1].into()),
+            path: "/café".to_owned(),
+            backend: "chat".to_owned(),
+            ..Request::default()
+        };
+        let way = Way {
+            egress: "direct".to_owned(),
+            ..Way::default()
+        };
+        let begun = Begun::new(&request, &way);
+        let (unpacked, unpacked_way) = begun.unpack();
+        assert_eq!(unpacked.client, request.client);
+        let texts = [
+            (unpacked.listener, "public"),
+            (unpacked.host, ""),
+            (unpacked.path, "/café"),
+            (unpacked.origin, ""),
+            (unpacked.route, ""),
+            (unpacked.backend, "chat"),
+            (unpacked_way.server, ""),
+            (unpacked_way.egress, "direct"),
+            (unpacked_way.subprotocol, ""),
+        ];
+        for (text, expected) in texts {
+            assert_eq!(text, expected);
+        }
+        assert!(size_of::<Begun>() <= 72);
+    }
 }

@@ -11,6 +11,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::kept::Kept;
+
 /// The most a pump reads at once, hence the most that a slow sink makes it hold. 64 KiB is four
 /// full TLS records; no measurement behind it yet.
 pub(super) const HELD_BYTES_MAX: usize = 64 * 1024;
@@ -28,16 +30,16 @@ thread_local! {
 /// One direction of a session.
 #[derive(Debug)]
 pub(super) struct Pump {
-    /// What was read and not yet accepted by the sink; right-sized, and without an allocation
-    /// when empty.
-    kept: Bytes,
+    /// What was read and not yet accepted by the sink; never empty.
+    kept: Option<Box<Kept>>,
+    delivered: u64,
     /// The sink accepted bytes since it was last flushed.
     unflushed: bool,
+    /// Bytes were read or accepted since somebody asked.
+    moved: bool,
     stage: Stage,
     /// How the source ended, once it did so by itself.
     eof: Option<Eof>,
-    read: u64,
-    delivered: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,12 +74,12 @@ impl Pump {
     /// A pump that delivers `tail` before anything that it reads.
     pub(super) fn new(tail: Bytes) -> Self {
         Self {
-            read: tail.len() as u64,
-            kept: tail,
+            kept: Kept::tail(tail),
+            delivered: 0,
             unflushed: false,
+            moved: false,
             stage: Stage::Open,
             eof: None,
-            delivered: 0,
         }
     }
 
@@ -140,9 +142,9 @@ impl Pump {
         self.delivered
     }
 
-    /// Grows whenever a byte is read or accepted.
-    pub(super) fn moved(&self) -> u64 {
-        self.read + self.delivered
+    /// Whether a byte was read or accepted since this was last asked.
+    pub(super) fn has_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// Ready when nothing is kept and nothing is unflushed.
@@ -150,13 +152,16 @@ impl Pump {
     where
         W: AsyncWrite + Unpin,
     {
-        while !self.kept.is_empty() {
-            let accepted = ready!(poll_write(cx, sink, &self.kept))?;
+        while let Some(mut kept) = self.kept.take() {
+            let Poll::Ready(accepted) = poll_write(cx, sink, kept.rest())? else {
+                self.kept = Some(kept);
+                return Poll::Pending;
+            };
             self.accepted(accepted);
-            self.kept.advance(accepted);
+            kept.advance(accepted);
+            // What was written whole is dropped here: an idle session holds no buffer.
+            self.kept = Some(kept).filter(|kept| !kept.rest().is_empty());
         }
-        // Empty `Bytes` still own what they were cut from; an idle session holds no buffer.
-        self.kept = Bytes::new();
         if self.unflushed {
             ready!(Pin::new(sink).poll_flush(cx))?;
             self.unflushed = false;
@@ -176,14 +181,14 @@ impl Pump {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        debug_assert!(self.kept.is_empty() && !self.unflushed);
+        debug_assert!(self.kept.is_none() && !self.unflushed);
         with_scratch(|scratch| {
             let mut buf = ReadBuf::new(scratch);
             let outcome = ready!(Pin::new(source).poll_read(cx, &mut buf));
             match outcome {
                 Ok(()) if buf.filled().is_empty() => self.end(Eof::Orderly),
                 Ok(()) => {
-                    self.read += buf.filled().len() as u64;
+                    self.moved = true;
                     let sent = self.write_through(cx, sink, buf.filled());
                     return Poll::Ready(sent.map_err(|e| Fault::Sink(e.kind())));
                 }
@@ -205,7 +210,7 @@ impl Pump {
         self.stop();
     }
 
-    /// Writes what the sink accepts now and keeps the rest, in a buffer of its own.
+    /// Writes what the sink accepts now and keeps the rest.
     fn write_through<W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -217,7 +222,7 @@ impl Pump {
     {
         while !bytes.is_empty() {
             let Poll::Ready(accepted) = poll_write(cx, sink, bytes)? else {
-                self.kept = Bytes::copy_from_slice(bytes);
+                self.kept = Some(Kept::copy(bytes));
                 return Ok(());
             };
             self.accepted(accepted);
@@ -228,6 +233,7 @@ impl Pump {
 
     fn accepted(&mut self, n: usize) {
         self.delivered += n as u64;
+        self.moved = true;
         self.unflushed = true;
     }
 
@@ -380,7 +386,8 @@ mod tests {
             assert!(source.bytes as u64 - pump.delivered() <= HELD_BYTES_MAX as u64);
         }
         assert_eq!(pump.delivered(), 1001 - 1);
-        assert_eq!(pump.kept.len(), HELD_BYTES_MAX - 1000);
+        let kept = pump.kept.as_ref().map(|kept| kept.rest().len());
+        assert_eq!(kept, Some(HELD_BYTES_MAX - 1000));
         assert!(poll_once(&mut pump, &mut source, &mut sink).is_pending());
         assert_eq!((source.reads, pump.delivered()), (1, 1001));
     }
@@ -483,13 +490,12 @@ mod tests {
             poll_fn(|cx| Poll::Ready(pump.poll(cx, &mut source, &mut sink).is_pending())).await
         };
         assert!(poll(&mut pump).await);
-        assert!(!pump.kept.is_empty(), "the sink has room for 100 bytes");
+        assert!(pump.kept.is_some(), "the sink has room for 100 bytes");
         let mut arrived = 0;
         while arrived < 4106 {
             arrived += far_sink.read(&mut [0; 4096]).await.unwrap();
             assert!(poll(&mut pump).await);
         }
-        // Empty `Bytes` that own an allocation are its only owner; those without one are not.
-        assert!(pump.kept.is_empty() && !pump.kept.is_unique());
+        assert!(pump.kept.is_none());
     }
 }

@@ -1,11 +1,11 @@
 //! Bytes arrive complete and in order, and ends go through, whatever the sockets do.
 
 use bytes::BytesMut;
-use throughway::splice::{Leg, Limits, Outcome, Pair, Side, SpliceEnd, run};
+use throughway::splice::{Leg, Limits, Outcome, Pair, Side, SpliceEnd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_util::sync::CancellationToken;
 
-use super::{HELD_BYTES_MAX, splice};
+use super::{HELD_BYTES_MAX, run, splice};
 use crate::support::eventually;
 use crate::support::noise::Noise;
 use crate::support::sockets::{

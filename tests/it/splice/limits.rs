@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use throughway::splice::{Limits, Outcome, SpliceEnd, run};
+use throughway::splice::{Limits, Outcome, SpliceEnd};
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
 };
@@ -13,7 +13,7 @@ use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::pair;
+use super::{pair, run};
 use crate::support::noise::Noise;
 use crate::support::sockets::{Reset, Stall, Way};
 

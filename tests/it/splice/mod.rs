@@ -6,7 +6,7 @@ pub(crate) mod limits;
 mod real;
 
 use bytes::Bytes;
-use throughway::splice::{Leg, Limits, Outcome, Pair, run};
+use throughway::splice::{self, Leg, Limits, Outcome, Pair, Watch};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,23 @@ fn pair<C, B>(client: C, backend: B) -> Pair<C, B> {
     Pair {
         client: leg(client),
         backend: leg(backend),
+    }
+}
+
+/// A splice under a watch of its own.
+async fn run<C, B>(pair: Pair<C, B>, limits: Limits, cut: CancellationToken) -> Outcome
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let watch = Watch::default();
+    let watching = async {
+        watch.run(cut).await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        outcome = splice::run(pair, limits, &watch) => outcome,
+        () = watching => unreachable!("it never ends"),
     }
 }
 

@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use throughway::net::Stream;
-use throughway::splice::{Limits, Outcome, Side, SpliceEnd, run};
+use throughway::splice::{Limits, Outcome, Side, SpliceEnd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{HELD_BYTES_MAX, pair, splice};
+use super::{HELD_BYTES_MAX, pair, run, splice};
 use crate::support::certs::dev_certificate;
 use crate::support::eventually;
 use crate::support::far::{Far, tcp, tcp_mut};
