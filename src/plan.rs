@@ -8,6 +8,9 @@ use std::time::{Duration, SystemTime};
 use crate::policy::route::Routes;
 use crate::{egress, front, listen, observe};
 
+/// More threads than any machine of the day has cores.
+pub const THREADS_MAX: usize = 1024;
+
 /// The sum of the rooms' parameters.
 #[derive(Debug)]
 pub struct Plan {
@@ -19,6 +22,8 @@ pub struct Plan {
     pub routes: Routes,
     /// The backends, which routes name by index.
     pub backends: Vec<egress::Backend>,
+    /// How many threads serve sessions; `None`: one for each core that the process may use.
+    pub threads: Option<usize>,
     /// The limits of the whole process.
     pub limits: Limits,
     /// How long running sessions may go on after a signal to stop.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::egress::{self, Declined, DialError, Fault, Link, Reached, Steps};
 use crate::front::answer::{self, Body};
 use crate::front::{self, Page, ReceiveError};
-use crate::listen::{self, Accepted, Arrived, Place};
+use crate::listen::{self, Accepted, Arrived, Kind, Place};
 use crate::net::Stream;
 use crate::observe::failures::DialFailures;
 use crate::observe::record;
@@ -255,10 +255,10 @@ fn describe(request: &mut record::Request, opening: &Opening, facts: &Facts) {
 }
 
 fn unavailable(place: &Place, signals: &Signals) -> Option<Unavailable> {
-    match place {
-        Place::Refusal(_) => Some(Unavailable::Full),
-        Place::Seat(_) if signals.draining.is_cancelled() => Some(Unavailable::Draining),
-        Place::Seat(_) => None,
+    match place.kind() {
+        Kind::Refusal => Some(Unavailable::Full),
+        Kind::Seat if signals.draining.is_cancelled() => Some(Unavailable::Draining),
+        Kind::Seat => None,
     }
 }
 

@@ -118,8 +118,6 @@ fn check(tls: bool, bytes_max: usize) {
     if let Some(cert) = &cert {
         builder = builder.tls(cert);
     }
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let _inside = runtime.enter();
     let gateway = builder.run();
     let mut kept = Vec::with_capacity(WARM + SESSIONS);
     let mut open = |sessions: usize| {

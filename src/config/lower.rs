@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use crate::observe::log::{self, Format};
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Plan, THREADS_MAX};
 use crate::policy::route::Routes;
 
 use super::context::Text;
@@ -48,6 +48,7 @@ pub(super) fn file(file: Section<'_>) -> Plan {
         certificates: certificates.facts,
         backends: lowered.collect(),
         routes: Routes::new(route::lower(file, &known)),
+        threads: threads(file),
         limits: limits(file),
         drain: drain(file),
         proxy_status: proxy_status(file),
@@ -60,6 +61,12 @@ fn drain(file: Section<'_>) -> Duration {
     let server = file.section("server", &schema::SERVER);
     let drain = server.and_then(|s| s.section("drain", &schema::DRAIN));
     drain.map_or(DRAIN, |d| d.duration("timeout", DRAIN))
+}
+
+fn threads(file: Section<'_>) -> Option<usize> {
+    let server = file.section("server", &schema::SERVER);
+    let threads = server.and_then(|server| server.field("threads"))?;
+    threads.integer(1..=THREADS_MAX)
 }
 
 fn proxy_status(file: Section<'_>) -> bool {

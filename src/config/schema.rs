@@ -62,6 +62,7 @@ sections! {
         "log" "table" "empty"
     }
     SERVER "server" {
+        "threads" "integer" "one a core"
         "drain" "table" "empty"
         "proxy_status" "true or false" "false"
     }

@@ -194,7 +194,12 @@ fn limits(plan: &Plan) -> Vec<[Vec<String>; 2]> {
         true => "on 502 and 504",
         false => "none",
     };
+    let threads = match plan.threads {
+        Some(threads) => threads.to_string(),
+        None => "one a core".to_owned(),
+    };
     let rows = [
+        ("threads", threads),
         ("connections", plan.limits.connections.to_string()),
         ("handshake", show_duration(plan.limits.handshake)),
         ("head_bytes", show_size(plan.limits.head_bytes_max)),

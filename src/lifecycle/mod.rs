@@ -4,6 +4,7 @@ mod descriptors;
 mod run;
 pub mod signals;
 mod spawn;
+mod threads;
 
 pub use run::{Gateway, RunError, run, runtime, start};
 pub use spawn::Tasks;

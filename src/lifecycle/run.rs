@@ -9,17 +9,16 @@ use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::descriptors;
 use super::signals::Stop;
 use super::spawn::Tasks;
-use crate::egress::{Auto, Found, Way, warm};
-use crate::listen::{self, Admission, BindError};
-use crate::observe::failures::DialFailures;
-use crate::plan::Plan;
-use crate::session::{self, Signals, Worker};
-use crate::splice::Watch;
+use super::threads::{self, Shared};
+use crate::egress::{Found, Way};
+use crate::listen::{self, Admission, BindError, Bound};
+use crate::plan::{Plan, THREADS_MAX};
+use crate::session::Signals;
 
 /// How long sessions that were cut may take to say goodbye before the process ends without them.
 const CUT_GRACE: Duration = Duration::from_secs(3);
@@ -28,13 +27,9 @@ const CUT_GRACE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Gateway {
     addresses: Vec<(String, SocketAddr)>,
-    drain: Duration,
-    acceptors: Tasks,
-    /// Of what is found and of tunnels, before a session asks.
-    keepers: Tasks,
-    sessions: Tasks,
-    signals: Signals,
-    failures: DialFailures,
+    shared: Shared,
+    /// The threads end when the gateway is dropped.
+    _ended: DropGuard,
 }
 
 /// Why a gateway could not run.
@@ -46,11 +41,12 @@ pub enum RunError {
     Io(io::Error),
 }
 
-/// What a process needs before its first task: descriptors, a place for panics, a runtime.
+/// What a process needs before its first task: descriptors, a place for panics, a runtime for what
+/// is no session.
 pub fn runtime() -> io::Result<Runtime> {
     descriptors::raise();
     report_panics();
-    runtime::Builder::new_multi_thread().enable_all().build()
+    runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// Runs a plan from its first bind to the end of its drain. `started` is told once every address
@@ -61,6 +57,8 @@ pub async fn run(plan: Plan, started: impl FnOnce(&Gateway)) -> Result<(), RunEr
     let gateway = start(plan)?;
     started(&gateway);
     let signal = stop.next().await;
+    // Said once it is so: whoever reads the line may rely on it.
+    gateway.refuse();
     let sessions = gateway.sessions();
     tracing::info!(signal, sessions, "draining; a second signal cuts at once");
     let hurry = async {
@@ -85,56 +83,55 @@ fn report_panics() {
     }));
 }
 
-/// Binds every address of the plan and begins to serve.
-pub fn start(plan: Plan) -> Result<Gateway, BindError> {
+/// Binds every address of the plan and begins to serve, on threads of its own.
+pub fn start(plan: Plan) -> Result<Gateway, RunError> {
     let plan = Arc::new(plan);
     announce_environment(&plan);
-    let (acceptors, sessions) = (Tasks::default(), Tasks::default());
-    let keepers = Tasks::default();
-    let signals = Signals::default();
-    let failures = DialFailures::default();
-    let admission = Admission::new(plan.limits.connections);
-    let worker = Arc::new(Worker {
-        plan: plan.clone(),
-        signals: signals.clone(),
-        watch: Watch::default(),
-    });
-    let watching = worker.clone();
-    let cut = signals.cut.clone();
-    Tasks::default().spawn(async move { watching.watch.run(cut).await });
-    let bound = listen::bind(&plan.listeners)?;
-    let addresses = bound
-        .iter()
-        .map(|b| (b.listener.name.clone(), b.address))
-        .collect();
-    for bound in bound {
-        let tls = bound.listener.tls.is_some();
-        tracing::info!(listener = bound.listener.name, address = %bound.address, tls, "listening");
-        let (worker, tasks) = (worker.clone(), sessions.clone());
-        let take = move |arrived| tasks.spawn(session::run(arrived, worker.clone()));
-        acceptors.spawn(listen::serve(
-            bound,
-            admission.clone(),
-            signals.draining.clone(),
-            take,
-        ));
-    }
-    keep_found(&plan, &keepers, &signals.draining);
-    for keeper in warm::keepers(&plan.backends) {
-        let draining = signals.draining.clone();
-        keepers.spawn(async move {
-            draining.run_until_cancelled(keeper.run()).await;
-        });
-    }
+    let threads = threads(&plan);
+    let bound = listen::bind(&plan.listeners, usize::from(threads))?;
+    let listening = Listening::at(bound.first().map_or(&[], Vec::as_slice));
+    let shared = Shared {
+        signals: Signals::default(),
+        admission: Admission::new(plan.limits.connections, threads),
+        acceptors: Tasks::default(),
+        sessions: Tasks::default(),
+        ended: CancellationToken::new(),
+        plan,
+    };
+    let ended = shared.ended.clone().drop_guard();
+    threads::start(&shared, bound)?;
     Ok(Gateway {
-        addresses,
-        drain: plan.drain,
-        acceptors,
-        keepers,
-        sessions,
-        signals,
-        failures,
+        addresses: listening.announced(),
+        shared,
+        _ended: ended,
     })
+}
+
+/// As many as the plan says, else as many as there are cores that this process may use: its
+/// affinity and its control group's quota are listened to.
+fn threads(plan: &Plan) -> u16 {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = plan.threads.unwrap_or_else(cores);
+    u16::try_from(threads.clamp(1, THREADS_MAX)).unwrap_or(u16::MAX)
+}
+
+/// What is told of the listeners once they serve.
+struct Listening(Vec<(Arc<listen::Params>, SocketAddr)>);
+
+impl Listening {
+    fn at(bound: &[Bound]) -> Self {
+        let at = |bound: &Bound| (bound.listener.clone(), bound.address);
+        Self(bound.iter().map(at).collect())
+    }
+
+    fn announced(self) -> Vec<(String, SocketAddr)> {
+        let announced = self.0.into_iter().map(|(listener, address)| {
+            let tls = listener.tls.is_some();
+            tracing::info!(listener = listener.name, %address, tls, "listening");
+            (listener.name.clone(), address)
+        });
+        announced.collect()
+    }
 }
 
 /// What the environment said of proxies, once: it is no part of the file, and a reader of the log
@@ -180,7 +177,17 @@ impl Gateway {
 
     /// Clients connected now, whatever they are doing.
     pub fn sessions(&self) -> usize {
-        self.sessions.running()
+        self.shared.sessions.running()
+    }
+
+    /// How they are spread over the threads.
+    pub fn spread(&self) -> Vec<usize> {
+        self.shared.admission.spread()
+    }
+
+    /// Takes no new sessions from here on, which is how a drain begins.
+    pub fn refuse(&self) {
+        self.shared.signals.draining.cancel();
     }
 
     /// The attempts to reach a backend that failed since the start, whether another succeeded in
@@ -192,17 +199,23 @@ impl Gateway {
     /// Ends in order: no more accepts, running sessions until `drain.timeout` or until `hurry`,
     /// then they are cut.
     pub async fn drain(self, hurry: impl Future<Output = ()>) {
-        self.signals.draining.cancel();
+        let Shared {
+            plan,
+            signals,
+            acceptors,
+            sessions,
+            ..
+        } = &self.shared;
+        self.refuse();
         // They end at once, and from then on nothing new begins.
-        self.acceptors.ended().await;
-        self.keepers.ended().await;
+        acceptors.ended().await;
         tokio::select! {
-            ended = timeout(self.drain, self.sessions.ended()) => if ended.is_ok() { return },
+            ended = timeout(plan.drain, sessions.ended()) => if ended.is_ok() { return },
             () = hurry => {}
         }
         tracing::info!(sessions = self.sessions(), "cutting what is still open");
-        self.signals.cut.cancel();
-        if timeout(CUT_GRACE, self.sessions.ended()).await.is_err() {
+        signals.cut.cancel();
+        if timeout(CUT_GRACE, sessions.ended()).await.is_err() {
             tracing::warn!(sessions = self.sessions(), "ended without them");
         }
     }

@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{Admission, Bound, Params, Place};
-use crate::net::sockopt;
 
 /// Waits after an accept that failed for want of descriptors or memory: the first is short, so
 /// that a passing shortage costs little, the last keeps a lasting one from spinning.
@@ -18,71 +17,103 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A client that has connected and said nothing yet.
 #[derive(Debug)]
-pub struct Arrived {
+pub struct Arrived<Tcp = TcpStream> {
     /// Its connection.
-    pub tcp: TcpStream,
+    pub tcp: Tcp,
     /// Its address.
     pub address: SocketAddr,
     /// The listener it came in by.
     pub listener: Arc<Params>,
-    /// Whether it will be served or refused.
+    /// Whether it will be served or refused, and on which thread.
     pub place: Place,
 }
 
-/// Accepts until `stop`, handing each client to `take`. The socket is closed on return, so that
-/// from then on the kernel refuses.
-pub async fn serve(
-    bound: Bound,
+/// One thread's socket at one address.
+#[derive(Debug)]
+pub struct Acceptor {
+    socket: TcpListener,
+    address: SocketAddr,
+    listener: Arc<Params>,
     admission: Admission,
-    stop: CancellationToken,
-    take: impl Fn(Arrived),
-) {
-    let mut pause = PAUSE_MIN;
-    loop {
-        let accepted = tokio::select! {
-            accepted = bound.socket.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((tcp, address)) => {
-                pause = PAUSE_MIN;
-                admit(tcp, address, &bound.listener, &admission, &take);
-            }
-            Err(error) if concerns_one_client(&error) => {}
-            Err(error) => {
-                tracing::error!(
-                    listener = bound.listener.name, address = %bound.address, %error,
-                    retry_in_ms = pause.as_millis(), "accept failed",
-                );
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = stop.cancelled() => return,
+    thread: u16,
+}
+
+impl Acceptor {
+    /// For the runtime that this is called in.
+    pub fn new(bound: Bound, admission: Admission, thread: u16) -> io::Result<Self> {
+        Ok(Self {
+            socket: TcpListener::from_std(bound.socket)?,
+            address: bound.address,
+            listener: bound.listener,
+            admission,
+            thread,
+        })
+    }
+
+    /// Accepts until `stop`, handing each client to `take`. The socket is closed on return, so that
+    /// from then on the kernel refuses.
+    pub async fn serve(self, stop: CancellationToken, take: impl Fn(Arrived)) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = stop.cancelled() => return,
+            };
+            let error = match accepted {
+                Ok((tcp, address)) => {
+                    pause = PAUSE_MIN;
+                    self.admit(tcp, address, &take);
+                    continue;
                 }
-                pause = (pause * 2).min(PAUSE_MAX);
+                Err(error) if concerns_one_client(&error) => continue,
+                Err(error) => error,
+            };
+            tracing::error!(
+                listener = self.listener.name, address = %self.address, %error,
+                retry_in_ms = pause.as_millis(), "accept failed",
+            );
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => return,
             }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    fn admit(&self, tcp: TcpStream, address: SocketAddr, take: &impl Fn(Arrived)) {
+        match self.admission.place(self.thread) {
+            Some(place) => take(Arrived {
+                tcp,
+                address,
+                listener: self.listener.clone(),
+                place,
+            }),
+            None => tracing::debug!(client = %address, "disconnected: too many refusals at once"),
         }
     }
 }
 
-fn admit(
-    tcp: TcpStream,
-    address: SocketAddr,
-    listener: &Arc<Params>,
-    admission: &Admission,
-    take: &impl Fn(Arrived),
-) {
-    // A client that is gone already makes this fail; its first read will say so.
-    if let Err(error) = sockopt::prepare(&tcp) {
-        tracing::debug!(client = %address, %error, "socket options refused");
+impl Arrived {
+    /// Takes it off this thread's runtime, so that another's can have it.
+    pub fn detach(self) -> io::Result<Arrived<std::net::TcpStream>> {
+        Ok(Arrived {
+            tcp: self.tcp.into_std()?,
+            address: self.address,
+            listener: self.listener,
+            place: self.place,
+        })
     }
-    match admission.place() {
-        Some(place) => take(Arrived {
-            tcp,
-            address,
-            listener: listener.clone(),
-            place,
-        }),
-        None => tracing::debug!(client = %address, "disconnected: too many refusals at once"),
+}
+
+impl Arrived<std::net::TcpStream> {
+    /// Gives it to the runtime that this is called in.
+    pub fn attach(self) -> io::Result<Arrived> {
+        Ok(Arrived {
+            tcp: TcpStream::from_std(self.tcp)?,
+            address: self.address,
+            listener: self.listener,
+            place: self.place,
+        })
     }
 }
 

@@ -1,45 +1,131 @@
-//! Who gets in: `limits.connections`, and how politely the rest are turned away.
+//! Who gets in: `limits.connections`, how politely the rest are turned away, and which thread serves
+//! whom.
+//!
+//! Knows no sockets: it counts.
 
 use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Clients beyond the limit that are being told so at one time. A refusal costs a TLS handshake,
 /// so the politeness itself needs a limit; whoever comes beyond it is disconnected.
 const REFUSALS_MAX: usize = 256;
 
+/// A thread hands a client over when another has fewer by more than this part of its own. To hand
+/// one over wakes the other thread, which among thousands is not worth a difference of one; of few,
+/// which may all be busy ones, each counts. No measurement behind it yet.
+const SLACK_PART: usize = 64;
+
 /// The places of a process.
 #[derive(Debug, Clone)]
-pub struct Admission {
-    seats: Arc<Semaphore>,
-    refusals: Arc<Semaphore>,
+pub struct Admission(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    seats_max: usize,
+    seats: AtomicUsize,
+    refusals: AtomicUsize,
+    /// Clients of each thread, seated or being refused.
+    threads: Box<[AtomicUsize]>,
 }
 
 /// What a client gets. Held for as long as its connection lasts, and given back by dropping it.
 #[derive(Debug)]
-pub enum Place {
-    /// It is served.
-    Seat(OwnedSemaphorePermit),
-    /// It is told that the gateway is full.
-    Refusal(OwnedSemaphorePermit),
+pub struct Place {
+    counts: Arc<Counts>,
+    thread: u16,
+    kind: Kind,
+}
+
+/// What a place is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Its client is served.
+    Seat,
+    /// Its client is told that the gateway is full.
+    Refusal,
 }
 
 impl Admission {
-    /// Room for `connections` clients at once.
-    pub fn new(connections: usize) -> Self {
-        Self {
-            seats: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
-            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
-        }
+    /// Room for `connections` clients at once, on so many threads.
+    pub fn new(connections: usize, threads: u16) -> Self {
+        Self(Arc::new(Counts {
+            seats_max: connections,
+            seats: AtomicUsize::new(0),
+            refusals: AtomicUsize::new(0),
+            threads: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
+        }))
     }
 
-    /// A place for one more client, or `None`: disconnect it.
-    pub fn place(&self) -> Option<Place> {
-        if let Ok(seat) = self.seats.clone().try_acquire_owned() {
-            return Some(Place::Seat(seat));
+    /// A place for one more client, who came in on the thread `own`, or `None`: disconnect it.
+    pub fn place(&self, own: u16) -> Option<Place> {
+        let counts = &self.0;
+        let kind = if take(&counts.seats, counts.seats_max) {
+            Kind::Seat
+        } else if take(&counts.refusals, REFUSALS_MAX) {
+            Kind::Refusal
+        } else {
+            return None;
+        };
+        let thread = emptier(&self.spread(), own);
+        if let Some(clients) = counts.threads.get(usize::from(thread)) {
+            clients.fetch_add(1, Ordering::Relaxed);
         }
-        let refusal = self.refusals.clone().try_acquire_owned().ok()?;
-        Some(Place::Refusal(refusal))
+        Some(Place {
+            counts: counts.clone(),
+            thread,
+            kind,
+        })
+    }
+
+    /// How many clients each thread has.
+    pub fn spread(&self) -> Vec<usize> {
+        let threads = self.0.threads.iter();
+        threads.map(|n| n.load(Ordering::Relaxed)).collect()
+    }
+}
+
+impl Place {
+    /// What it is for.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The thread that has it.
+    pub fn thread(&self) -> u16 {
+        self.thread
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let counts = &self.counts;
+        let taken = match self.kind {
+            Kind::Seat => &counts.seats,
+            Kind::Refusal => &counts.refusals,
+        };
+        taken.fetch_sub(1, Ordering::Relaxed);
+        if let Some(clients) = counts.threads.get(usize::from(self.thread)) {
+            clients.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One more, unless there are so many.
+fn take(taken: &AtomicUsize, max: usize) -> bool {
+    let one_more = |n| (n < max).then_some(n + 1);
+    taken
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+        .is_ok()
+}
+
+/// Who of the threads gets a client that came in on `own`: `own` itself, unless another has
+/// clearly fewer.
+fn emptier(clients: &[usize], own: u16) -> u16 {
+    let of_own = clients.get(usize::from(own)).copied().unwrap_or_default();
+    let fewest = (0..).zip(clients).min_by_key(|(_, clients)| **clients);
+    match fewest {
+        Some((thread, clients)) if of_own > clients + of_own / SLACK_PART => thread,
+        _ => own,
     }
 }
 
@@ -49,17 +135,48 @@ mod tests {
 
     #[test]
     fn seats_first_then_refusals_then_nothing_and_a_place_comes_back() {
-        let admission = Admission::new(1);
-        let seat = admission.place();
-        assert!(matches!(seat, Some(Place::Seat(_))));
-        let refusals: Vec<_> = (0..REFUSALS_MAX).map(|_| admission.place()).collect();
+        let admission = Admission::new(1, 1);
+        let kind = || admission.place(0).map(|place| (place.kind(), place));
+        let seat = kind();
+        assert!(matches!(seat, Some((Kind::Seat, _))));
+        let refusals: Vec<_> = (0..REFUSALS_MAX).map(|_| kind()).collect();
         assert!(
             refusals
                 .iter()
-                .all(|p| matches!(p, Some(Place::Refusal(_))))
+                .all(|p| matches!(p, Some((Kind::Refusal, _))))
         );
-        assert!(admission.place().is_none());
+        assert!(kind().is_none());
+        assert_eq!(admission.spread(), [1 + REFUSALS_MAX]);
         drop(seat);
-        assert!(matches!(admission.place(), Some(Place::Seat(_))));
+        assert!(matches!(kind(), Some((Kind::Seat, _))));
+        drop(refusals);
+        assert_eq!(admission.spread(), [0]);
+    }
+
+    #[test]
+    fn a_client_stays_where_it_came_in_unless_another_thread_has_clearly_fewer() {
+        let check = |clients: &[usize], own, expected| {
+            assert_eq!(emptier(clients, own), expected, "{clients:?}");
+        };
+        check(&[0], 0, 0);
+        check(&[0, 0], 1, 1);
+        check(&[1, 0], 1, 1);
+        check(&[1, 0], 0, 1);
+        check(&[3, 2, 1], 1, 2);
+        check(&[63, 62], 0, 1);
+        check(&[6400, 6300], 0, 0);
+        check(&[6400, 6299], 0, 1);
+    }
+
+    #[test]
+    fn however_the_kernel_deals_them_out_long_sessions_spread() {
+        let admission = Admission::new(100, 3);
+        let mut places: Vec<_> = (0..30).map(|_| admission.place(0)).collect();
+        assert_eq!(admission.spread(), [10, 10, 10]);
+        places.retain(|place| place.as_ref().is_some_and(|place| place.thread() == 1));
+        assert_eq!(admission.spread(), [0, 10, 0]);
+        let more: Vec<_> = (0..20).map(|_| admission.place(1)).collect();
+        assert_eq!(admission.spread(), [10, 10, 10]);
+        drop(more);
     }
 }

@@ -2,22 +2,22 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::Params;
+use crate::net::sockopt;
 
 /// Connections that the kernel completes ahead of us: enough for a burst of reconnecting clients,
 /// and cut to `net.core.somaxconn` by the kernel anyway.
 const BACKLOG: i32 = 4096;
 
-/// One bound address of a listener.
+/// One bound address of a listener, as one thread has it.
 #[derive(Debug)]
 pub struct Bound {
-    /// The socket.
+    /// The thread's own socket: the kernel deals new connections out among those of an address.
     pub socket: TcpListener,
     /// The address it really has; differs from the configured one where that had port 0.
     pub address: SocketAddr,
@@ -33,27 +33,54 @@ pub struct BindError {
     error: io::Error,
 }
 
-/// Binds all addresses of all listeners, or none.
-pub fn bind(listeners: &[Arc<Params>]) -> Result<Vec<Bound>, BindError> {
-    let mut bound = Vec::new();
+/// Binds all addresses of all listeners for each of so many threads, or none.
+pub fn bind(listeners: &[Arc<Params>], threads: usize) -> Result<Vec<Vec<Bound>>, BindError> {
+    let mut bound: Vec<Vec<Bound>> = Vec::new();
+    bound.resize_with(threads, Vec::new);
     for listener in listeners {
         for &address in &listener.bind {
-            let socket = open(address).map_err(|error| BindError {
+            let (sockets, address) = open(address, threads).map_err(|error| BindError {
                 listener: listener.name.clone(),
                 address,
                 error,
             })?;
-            bound.push(Bound {
-                address: socket.local_addr().unwrap_or(address),
-                socket,
-                listener: listener.clone(),
-            });
+            for (thread, socket) in bound.iter_mut().zip(sockets) {
+                thread.push(Bound {
+                    socket,
+                    address,
+                    listener: listener.clone(),
+                });
+            }
         }
     }
     Ok(bound)
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+/// So many sockets at one address. Sockets with SO_REUSEPORT share an address with any other
+/// process of the same user that has it set, too; a second gateway would get half of our clients
+/// and nobody would know. So the first is bound without it, which fails if anybody is there, and
+/// lets the others in afterwards.
+fn open(address: SocketAddr, sockets: usize) -> io::Result<(Vec<TcpListener>, SocketAddr)> {
+    let first = unbound(address)?;
+    first.bind(&address.into())?;
+    // Where the port was 0, the first one has got one.
+    let address = first.local_addr()?.as_socket().unwrap_or(address);
+    let mut opened = vec![first];
+    for _ in 1..sockets {
+        opened[0].set_reuse_port(true)?;
+        let another = unbound(address)?;
+        another.set_reuse_port(true)?;
+        another.bind(&address.into())?;
+        opened.push(another);
+    }
+    for socket in &opened {
+        socket.listen(BACKLOG)?;
+    }
+    let opened = opened.into_iter().map(TcpListener::from).collect();
+    Ok((opened, address))
+}
+
+fn unbound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -65,9 +92,8 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    sockopt::prepare(SockRef::from(&socket))?;
+    Ok(socket)
 }
 
 impl fmt::Display for BindError {
@@ -92,3 +118,36 @@ impl fmt::Display for BindError {
 }
 
 impl std::error::Error for BindError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(address: SocketAddr) -> Vec<Arc<Params>> {
+        vec![Arc::new(Params {
+            name: "public".to_owned(),
+            bind: vec![address],
+            tls: None,
+            trusted_proxies: Vec::new(),
+        })]
+    }
+
+    #[test]
+    fn every_thread_has_a_socket_at_the_one_address_and_nobody_else_gets_in() {
+        let anywhere = "127.0.0.1:0".parse().unwrap();
+        for threads in [1, 2, 5] {
+            let bound = bind(&params(anywhere), threads).unwrap();
+            let address = bound[0][0].address;
+            assert_ne!(address.port(), 0);
+            assert_eq!(bound.len(), threads);
+            for thread in &bound {
+                assert_eq!(thread[0].address, address);
+                assert_eq!(thread[0].socket.local_addr().unwrap(), address);
+            }
+            for others in [1, 2] {
+                let error = bind(&params(address), others).unwrap_err().to_string();
+                assert!(error.ends_with("another process listens there"), "{error}");
+            }
+        }
+    }
+}

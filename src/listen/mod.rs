@@ -8,8 +8,8 @@ pub mod bind;
 mod params;
 pub mod secure;
 
-pub use accept::{Arrived, serve};
-pub use admission::{Admission, Place};
+pub use accept::{Acceptor, Arrived};
+pub use admission::{Admission, Kind, Place};
 pub use bind::{BindError, Bound, bind};
 pub use params::Params;
 pub use secure::{Accepted, SecureError};

@@ -223,6 +223,7 @@ async fn g4_more_clients_than_descriptors_neither_spin_nor_kill_the_accept_loop(
     let backend = echo_backend().await;
     let mut gateway = started_with_descriptors(
         gateway()
+            .threads(1)
             .section("[limits]\nhandshake = \"60s\"")
             .route("/", format!("ws://{}", backend.address)),
         DESCRIPTORS,

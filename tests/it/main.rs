@@ -39,6 +39,7 @@ mod secrets;
 mod sessions;
 mod shortage;
 mod splice;
+mod threads;
 mod tls;
 mod tls_stream;
 mod warm;

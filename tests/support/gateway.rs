@@ -137,7 +137,13 @@ impl Builder {
 
     /// `drain.timeout`.
     pub fn drain(mut self, timeout: &str) -> Self {
-        self.server = format!("[server]\ndrain = {{ timeout = \"{timeout}\" }}\n");
+        writeln!(self.server, "drain = {{ timeout = \"{timeout}\" }}").unwrap();
+        self
+    }
+
+    /// `threads`; without it there is one for each core.
+    pub fn threads(mut self, threads: usize) -> Self {
+        writeln!(self.server, "threads = {threads}").unwrap();
         self
     }
 
@@ -150,15 +156,13 @@ impl Builder {
 
     /// The configuration file as it stands.
     pub fn toml(&self) -> String {
+        let server = match self.server.is_empty() {
+            true => String::new(),
+            false => format!("[server]\n{}", self.server),
+        };
         format!(
-            "version = 1\n{}[[listener]]\nname = \"public\"\nbind = [\"127.0.0.1:0\"]\n{}{}{}{}{}{}",
-            self.server,
-            self.listener,
-            self.certificates,
-            self.routes,
-            self.backends,
-            self.egress,
-            self.rest
+            "version = 1\n{server}[[listener]]\nname = \"public\"\nbind = [\"127.0.0.1:0\"]\n{}{}{}{}{}{}",
+            self.listener, self.certificates, self.routes, self.backends, self.egress, self.rest
         )
     }
 

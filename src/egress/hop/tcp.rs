@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -197,7 +198,7 @@ async fn race(addresses: Vec<SocketAddr>) -> Result<(SocketAddr, TcpStream), Fai
 )]
 async fn attempt(address: SocketAddr) -> (SocketAddr, io::Result<TcpStream>) {
     let result = TcpStream::connect(address).await.and_then(|tcp| {
-        sockopt::prepare(&tcp)?;
+        sockopt::prepare(SockRef::from(&tcp))?;
         Ok(tcp)
     });
     (address, result)
