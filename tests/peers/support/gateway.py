@@ -34,6 +34,10 @@ class Gateway:
         for port in re.findall(r"bind.*127\.0\.0\.1:(\d+)", config):
             self._process.wait_for_port(int(port))
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def wait_log(self, *parts: str) -> dict[str, Any]:
         """The first record that holds every part, once it is there."""
         record: dict[str, Any] = json.loads(self._process.stderr.wait(*parts))

@@ -117,6 +117,10 @@ class Process:
 
         eventually(f"{self._name} accepts on port {port}", open_or_dead)
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def running(self) -> bool:
         return self._child.poll() is None
 
