@@ -5,7 +5,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -45,6 +47,8 @@ pub struct Worker {
     pub plan: Arc<Plan>,
     /// The two moments of a drain.
     pub signals: Signals,
+    /// Where attempts to reach a backend that fail are counted.
+    pub failures: DialFailures,
     /// What tells running sessions of their limits and of the cut; run by `lifecycle`.
     pub watch: splice::Watch,
 }
@@ -78,15 +82,43 @@ enum Turn<'p> {
 }
 
 /// Serves one client to its end.
-pub fn run(arrived: Arrived, worker: Arc<Worker>) -> impl Future<Output = ()> + Send {
-    // The futures of the handshake are large; in their box they are gone before the splice begins.
-    let opening = Box::pin(open_unless_cut(arrived, worker));
-    async move {
-        let Some(mut opened) = opening.await else {
-            return;
-        };
-        let outcome = (&mut opened.splice).await;
-        opened.record(&outcome);
+pub fn run(arrived: Arrived, worker: Arc<Worker>) -> Session {
+    Session(Stage::Opening(Box::pin(open_unless_cut(arrived, worker))))
+}
+
+/// A client's connection from accept to end. Written as a future by hand, so that what a client
+/// holds for hours has no room left from its handshake.
+pub struct Session(Stage);
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is what lasts; boxed, it would be an allocation more"
+)]
+enum Stage {
+    /// Until its 101. The futures of the handshake are large; they are gone with their box.
+    Opening(Beginning),
+    /// From then on.
+    Carrying(Opened),
+}
+
+type Beginning = Pin<Box<dyn Future<Output = Option<Opened>> + Send>>;
+
+impl Future for Session {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self(stage) = self.get_mut();
+        if let Stage::Opening(opening) = stage {
+            let Some(opened) = ready!(opening.as_mut().poll(cx)) else {
+                return Poll::Ready(());
+            };
+            *stage = Stage::Carrying(opened);
+        }
+        if let Stage::Carrying(opened) = stage {
+            let outcome = ready!(Pin::new(&mut opened.splice).poll(cx));
+            opened.record(&outcome);
+        }
+        Poll::Ready(())
     }
 }
 
@@ -104,14 +136,15 @@ impl Opened {
 }
 
 async fn open_unless_cut(arrived: Arrived, worker: Arc<Worker>) -> Option<Opened> {
+    let steps = Steps::deaf().counting(worker.failures.clone());
     tokio::select! {
-        opened = open(arrived, &worker) => opened,
+        opened = open(arrived, &worker, &steps) => opened,
         () = worker.signals.cut.cancelled() => None,
     }
 }
 
 /// From the TCP connection to the client's 101; `None` when it ended otherwise, which is recorded.
-async fn open(arrived: Arrived, worker: &Worker) -> Option<Opened> {
+async fn open(arrived: Arrived, worker: &Worker, steps: &Steps) -> Option<Opened> {
     let plan = &worker.plan;
     let mut request = record::Request {
         listener: arrived.listener.name.clone(),
@@ -218,6 +251,7 @@ async fn switch(
     let way = record::Way {
         server: link.server,
         egress: link.egress,
+        warm: link.warm,
         subprotocol: link.subprotocol.unwrap_or_default(),
     };
     let pair = Pair {
@@ -363,5 +397,16 @@ impl From<Denied> for Turn<'_> {
     fn from(denied: Denied) -> Self {
         let why = record::Why::undialled(denied.to_string());
         Self::Refused(refusal::of_denied(&denied), why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_session_is_a_few_hundred_bytes() {
+        let bytes = size_of::<Session>();
+        assert!(bytes <= 256, "{bytes} bytes");
     }
 }

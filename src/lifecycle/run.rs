@@ -15,8 +15,9 @@ use super::descriptors;
 use super::signals::Stop;
 use super::spawn::Tasks;
 use super::threads::{self, Shared};
-use crate::egress::{Found, Way};
+use crate::egress::{Auto, Found, Way, warm};
 use crate::listen::{self, Admission, BindError, Bound};
+use crate::observe::failures::DialFailures;
 use crate::plan::{Plan, THREADS_MAX};
 use crate::session::Signals;
 
@@ -92,14 +93,16 @@ pub fn start(plan: Plan) -> Result<Gateway, RunError> {
     let listening = Listening::at(bound.first().map_or(&[], Vec::as_slice));
     let shared = Shared {
         signals: Signals::default(),
+        failures: DialFailures::default(),
         admission: Admission::new(plan.limits.connections, threads),
         acceptors: Tasks::default(),
+        keepers: Tasks::default(),
         sessions: Tasks::default(),
         ended: CancellationToken::new(),
         plan,
     };
     let ended = shared.ended.clone().drop_guard();
-    threads::start(&shared, bound)?;
+    threads::start(&shared, bound, || keep_ahead(&shared))?;
     Ok(Gateway {
         addresses: listening.announced(),
         shared,
@@ -145,6 +148,18 @@ fn announce_environment(plan: &Plan) {
     let words = |found: &Option<Found>| found.as_ref().map_or("direct".into(), Found::to_string);
     let (ws, wss) = (words(&ways.ws), words(&ways.wss));
     tracing::info!(egress = "env", ws, wss, "proxies of the environment");
+}
+
+/// What is found and opened ahead of the sessions that will ask for it.
+fn keep_ahead(shared: &Shared) {
+    let draining = &shared.signals.draining;
+    keep_found(&shared.plan, &shared.keepers, draining);
+    for keeper in warm::keepers(&shared.plan.backends) {
+        let draining = draining.clone();
+        shared.keepers.spawn(async move {
+            draining.run_until_cancelled(keeper.run()).await;
+        });
+    }
 }
 
 /// What `auto` finds is looked for at once, so that the log has it, and ever again until the
@@ -193,7 +208,7 @@ impl Gateway {
     /// The attempts to reach a backend that failed since the start, whether another succeeded in
     /// their place or not. The handle outlives the gateway.
     pub fn dial_failures(&self) -> DialFailures {
-        self.failures.clone()
+        self.shared.failures.clone()
     }
 
     /// Ends in order: no more accepts, running sessions until `drain.timeout` or until `hurry`,
@@ -203,12 +218,14 @@ impl Gateway {
             plan,
             signals,
             acceptors,
+            keepers,
             sessions,
             ..
         } = &self.shared;
         self.refuse();
         // They end at once, and from then on nothing new begins.
         acceptors.ended().await;
+        keepers.ended().await;
         tokio::select! {
             ended = timeout(plan.drain, sessions.ended()) => if ended.is_ok() { return },
             () = hurry => {}

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::spawn::Tasks;
 use crate::listen::{Acceptor, Admission, Arrived, Bound};
+use crate::observe::failures::DialFailures;
 use crate::plan::Plan;
 use crate::session::{self, Signals, Worker};
 use crate::splice::Watch;
@@ -26,9 +27,12 @@ use crate::splice::Watch;
 pub(super) struct Shared {
     pub(super) plan: Arc<Plan>,
     pub(super) signals: Signals,
+    pub(super) failures: DialFailures,
     pub(super) admission: Admission,
     /// They accept and hand over; they end by themselves when `signals.draining` is cancelled.
     pub(super) acceptors: Tasks,
+    /// Of what is found and of tunnels, before a session asks. The first thread runs them all.
+    pub(super) keepers: Tasks,
     pub(super) sessions: Tasks,
     /// The threads end, and drop whatever still runs on them.
     pub(super) ended: CancellationToken,
@@ -40,9 +44,15 @@ type Moving = Arrived<TcpStream>;
 /// Where each thread takes in what others accepted. Bounded by the places that the clients hold.
 type Inboxes = Arc<[UnboundedSender<Moving>]>;
 
-/// Starts a thread for each element of `bound`, which are its sockets. They are joined by nobody: a
+/// Starts a thread for each element of `bound`, which are its sockets; `first` is called inside the
+/// runtime of the first. They are joined by nobody: a
 /// gateway that ends waits for its tasks, and there is nothing on a thread beside them.
-pub(super) fn start(shared: &Shared, bound: Vec<Vec<Bound>>) -> io::Result<()> {
+pub(super) fn start(
+    shared: &Shared,
+    bound: Vec<Vec<Bound>>,
+    first: impl FnOnce(),
+) -> io::Result<()> {
+    let mut first = Some(first);
     let channels = bound.iter().map(|_| unbounded_channel());
     let (inboxes, outlets): (Vec<_>, Vec<_>) = channels.unzip();
     let inboxes = Inboxes::from(inboxes);
@@ -51,6 +61,10 @@ pub(super) fn start(shared: &Shared, bound: Vec<Vec<Bound>>) -> io::Result<()> {
             .enable_all()
             .build()?;
         let worker = prepare(&runtime, shared, number, bound, outlet, &inboxes)?;
+        if let Some(first) = first.take() {
+            let _inside = runtime.enter();
+            first();
+        }
         let shared = shared.clone();
         thread::Builder::new()
             .name(format!("throughway-{number}"))
@@ -73,6 +87,7 @@ fn prepare(
     let worker = Arc::new(Worker {
         plan: shared.plan.clone(),
         signals: shared.signals.clone(),
+        failures: shared.failures.clone(),
         watch: Watch::default(),
     });
     let (sessions, of_worker) = (shared.sessions.clone(), worker.clone());

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 pub use close::{Outcome, Side, SpliceEnd};
 pub use watch::{Limits, Watch};
@@ -61,7 +61,7 @@ where
 {
     Splice {
         both: Both::new(pair),
-        watched: Watched::new(watch.clone(), limits, Instant::now()),
+        watched: Watched::new(watch.clone(), limits),
         ending: None,
     }
 }
@@ -177,6 +177,6 @@ mod tests {
     #[test]
     fn the_future_of_a_session_is_small() {
         let bytes = size_of::<Splice<Stream, Stream>>();
-        assert!(bytes <= 320, "{bytes} bytes");
+        assert!(bytes <= 224, "{bytes} bytes");
     }
 }

@@ -17,7 +17,7 @@ use super::close::SpliceEnd;
 
 /// The timer rings at most this often in the shortest limit there is. So a session ends at most a
 /// tenth of a limit late, and never early.
-const ROUNDS_PER_LIMIT: u32 = 10;
+const ROUNDS_PER_LIMIT: u64 = 10;
 /// However long the limits are: a second late is in nobody's way.
 const ROUND_MAX: Duration = Duration::from_secs(1);
 
@@ -30,33 +30,42 @@ pub struct Limits {
     pub session: Option<Duration>,
 }
 
-impl Limits {
-    /// The next moment at which a limit is reached, and what that would mean. A limit too far
-    /// away to be a moment is no limit.
-    fn next(&self, start: Instant, last: Instant) -> Option<(Instant, SpliceEnd)> {
-        let idle = self.idle.and_then(|idle| last.checked_add(idle));
-        let age = self.session.and_then(|age| start.checked_add(age));
-        match (idle, age) {
-            (Some(idle), Some(age)) if idle < age => Some((idle, SpliceEnd::Idle)),
-            (_, Some(age)) => Some((age, SpliceEnd::Age)),
-            (Some(idle), None) => Some((idle, SpliceEnd::Idle)),
-            (None, None) => None,
-        }
+/// A moment, in nanoseconds since the watch was made: half of what an `Instant` takes, five times
+/// for each session. They last for 584 years; a limit that is reached later is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Moment(u64);
+
+impl Moment {
+    const NEVER: Self = Self(u64::MAX);
+
+    fn after(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
     }
 
-    /// How late an end by the shorter of them may be.
-    fn round(&self) -> Duration {
-        let shorter = self.idle.into_iter().chain(self.session).min();
-        shorter.map_or(ROUND_MAX, |limit| (limit / ROUNDS_PER_LIMIT).min(ROUND_MAX))
+    fn is_never(self) -> bool {
+        self == Self::NEVER
     }
 }
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How late an end by the shortest of these may be.
+fn round(limits: &[u64]) -> u64 {
+    let shortest = limits
+        .iter()
+        .min()
+        .map_or(u64::MAX, |limit| limit / ROUNDS_PER_LIMIT);
+    shortest.min(nanos(ROUND_MAX))
+}
+
 /// Wakes each session of a thread when it has to look at its limits, and all of them at the cut.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Watch(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
+    birth: Instant,
     table: Mutex<Table>,
     /// The table wants to be looked at sooner than was thought.
     sooner: Notify,
@@ -64,19 +73,17 @@ struct Shared {
 }
 
 /// The sessions, each in a slot that is used again after it.
-#[derive(Default)]
 struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// No slot is due before this; `None`: no slot is ever due.
-    next: Option<Instant>,
-    /// No round is shorter than this; `None`: there was no session yet.
-    round: Option<Duration>,
+    /// No slot is due before this.
+    next: Moment,
+    /// No round is shorter than this, in nanoseconds.
+    round: u64,
 }
 
-#[derive(Default)]
 struct Slot {
-    due: Option<Instant>,
+    due: Moment,
     /// `None` in a free slot.
     waker: Option<Waker>,
 }
@@ -98,7 +105,7 @@ impl Watch {
         loop {
             let at = self.table().next_round(last_round);
             let ringing = async {
-                match at {
+                match self.instant(at) {
                     Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
                 }
@@ -107,10 +114,19 @@ impl Watch {
                 () = self.0.sooner.notified() => continue,
                 () = ringing => {}
             }
-            let now = Instant::now();
+            let now = self.now();
             last_round = Some(now);
             wake(self.table().due(now));
         }
+    }
+
+    fn now(&self) -> Moment {
+        Moment(nanos(self.0.birth.elapsed()))
+    }
+
+    fn instant(&self, moment: Moment) -> Option<Instant> {
+        let at = (!moment.is_never()).then(|| Duration::from_nanos(moment.0));
+        self.0.birth.checked_add(at?)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -131,25 +147,23 @@ fn wake(wakers: Vec<Waker>) {
 }
 
 impl Table {
-    fn next_round(&self, last: Option<Instant>) -> Option<Instant> {
-        let earliest = last.zip(self.round).map(|(last, round)| last + round);
-        self.next
-            .map(|next| earliest.map_or(next, |earliest| next.max(earliest)))
+    fn next_round(&self, last: Option<Moment>) -> Moment {
+        match last {
+            Some(last) if !self.next.is_never() => self.next.max(last.after(self.round)),
+            _ => self.next,
+        }
     }
 
     /// Whoever is due. Each has to be [`Table::set`] again.
-    fn due(&mut self, now: Instant) -> Vec<Waker> {
+    fn due(&mut self, now: Moment) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        self.next = None;
+        self.next = Moment::NEVER;
         for slot in &mut self.slots {
-            match slot.due {
-                Some(due) if due <= now => {
-                    slot.due = None;
-                    wakers.extend(slot.waker.clone());
-                }
-                Some(due) => self.next = Some(self.next.map_or(due, |next| next.min(due))),
-                None => {}
+            if slot.due <= now {
+                slot.due = Moment::NEVER;
+                wakers.extend(slot.waker.clone());
             }
+            self.next = self.next.min(slot.due);
         }
         wakers
     }
@@ -160,7 +174,7 @@ impl Table {
 
     fn enter(&mut self, waker: &Waker) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
+            self.slots.push(Slot::FREE);
             u32::try_from(self.slots.len() - 1).expect("fewer sessions than descriptors")
         });
         self.slots[slot as usize].waker = Some(waker.clone());
@@ -168,26 +182,50 @@ impl Table {
     }
 
     /// Whether that is sooner than anything before.
-    fn set(&mut self, slot: u32, due: Instant, round: Duration) -> bool {
-        self.slots[slot as usize].due = Some(due);
-        let is_shorter = self.round.is_none_or(|shortest| round < shortest);
-        let is_sooner = self.next.is_none_or(|next| due < next);
-        if is_shorter {
-            self.round = Some(round);
-        }
-        if is_sooner {
-            self.next = Some(due);
-        }
-        is_sooner || is_shorter
+    fn set(&mut self, slot: u32, due: Moment, round: u64) -> bool {
+        self.slots[slot as usize].due = due;
+        let is_sooner = due < self.next || round < self.round;
+        self.next = self.next.min(due);
+        self.round = self.round.min(round);
+        is_sooner
     }
 
     fn leave(&mut self, slot: u32) {
-        self.slots[slot as usize] = Slot::default();
+        self.slots[slot as usize] = Slot::FREE;
         self.free.push(slot);
         if self.free.len() == self.slots.len() {
             // The last one is gone: what a storm of sessions needed is given back.
-            (self.slots, self.free, self.next) = Default::default();
+            *self = Self::default();
         }
+    }
+}
+
+impl Slot {
+    const FREE: Self = Self {
+        due: Moment::NEVER,
+        waker: None,
+    };
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            next: Moment::NEVER,
+            round: u64::MAX,
+        }
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            birth: Instant::now(),
+            table: Mutex::default(),
+            sooner: Notify::new(),
+            is_cut: AtomicBool::new(false),
+        }))
     }
 }
 
@@ -201,38 +239,42 @@ impl fmt::Debug for Watch {
 #[derive(Debug)]
 pub(super) struct Watched {
     watch: Watch,
-    limits: Limits,
-    start: Instant,
+    start: Moment,
     /// When bytes last moved.
-    last: Instant,
-    /// Its place in the watch, once it was polled.
-    entered: Option<Entered>,
-}
-
-#[derive(Debug)]
-struct Entered {
-    slot: u32,
+    last: Moment,
+    /// Silence that ends it, in nanoseconds.
+    idle: u64,
+    /// Its end, however lively it is.
+    end: Moment,
+    /// The watch wakes us then. No later than the next limit, because `last` only ever grows.
+    due: Moment,
     /// Where the waker in the slot points to; it holds what it points to, so the same place means
     /// the same task.
     waker: usize,
-    /// The watch wakes us then. No later than the next limit, because `last` only ever grows.
-    due: Option<Instant>,
+    /// Its place in the watch, once it was polled.
+    slot: Option<u32>,
 }
 
 impl Watched {
-    pub(super) fn new(watch: Watch, limits: Limits, start: Instant) -> Self {
+    pub(super) fn new(watch: Watch, limits: Limits) -> Self {
+        let start = watch.now();
         Self {
             watch,
-            limits,
             start,
             last: start,
-            entered: None,
+            idle: limits.idle.map_or(u64::MAX, nanos),
+            end: limits
+                .session
+                .map_or(Moment::NEVER, |age| start.after(nanos(age))),
+            due: Moment::NEVER,
+            waker: 0,
+            slot: None,
         }
     }
 
     /// How long it has been watched.
     pub(super) fn age(&self) -> Duration {
-        self.start.elapsed()
+        Duration::from_nanos(self.watch.now().0 - self.start.0)
     }
 
     /// Ready at the cut; otherwise the task is woken at it.
@@ -247,61 +289,62 @@ impl Watched {
     /// After [`Watched::poll_cut`], and after whatever could move bytes in this poll: ready if a
     /// limit is reached; otherwise the task is woken when it may be.
     pub(super) fn poll_limits(&mut self, moved: bool) -> Poll<SpliceEnd> {
-        let now = Instant::now();
+        let now = self.watch.now();
         if moved {
             self.last = now;
         }
-        let Some(entered) = &mut self.entered else {
-            return Poll::Pending;
-        };
-        if entered.due.is_none_or(|due| now < due) {
+        if now < self.due {
             return Poll::Pending;
         }
-        let Some((at, end)) = self.limits.next(self.start, self.last) else {
-            return Poll::Pending;
-        };
+        let (at, end) = self.next();
         if at <= now {
             return Poll::Ready(end);
         }
-        entered.due = Some(at);
-        self.watch.set(entered.slot, at, self.limits.round());
+        self.wake_at(at);
         Poll::Pending
+    }
+
+    /// The next moment at which a limit is reached, and what that would mean.
+    fn next(&self) -> (Moment, SpliceEnd) {
+        let idle = self.last.after(self.idle);
+        match idle < self.end {
+            true => (idle, SpliceEnd::Idle),
+            false => (self.end, SpliceEnd::Age),
+        }
     }
 
     fn enter(&mut self, waker: &Waker) {
         let place = waker.data().addr();
-        match &mut self.entered {
-            Some(entered) if entered.waker == place => {}
-            Some(entered) => {
-                entered.waker = place;
-                self.watch.table().slots[entered.slot as usize].waker = Some(waker.clone());
-            }
+        if self.slot.is_some() && self.waker == place {
+            return;
+        }
+        self.waker = place;
+        match self.slot {
+            Some(slot) => self.watch.table().slots[slot as usize].waker = Some(waker.clone()),
             None => {
-                let slot = self.watch.table().enter(waker);
-                let due = self.limits.next(self.start, self.last).map(|(at, _)| at);
-                if let Some(due) = due {
-                    self.watch.set(slot, due, self.limits.round());
-                }
-                let waker = place;
-                self.entered = Some(Entered { slot, waker, due });
+                self.slot = Some(self.watch.table().enter(waker));
+                self.wake_at(self.next().0);
             }
         }
     }
-}
 
-impl Watch {
-    fn set(&self, slot: u32, due: Instant, round: Duration) {
-        let is_sooner = self.table().set(slot, due, round);
+    fn wake_at(&mut self, due: Moment) {
+        self.due = due;
+        let (Some(slot), false) = (self.slot, due.is_never()) else {
+            return;
+        };
+        let round = round(&[self.idle, self.end.0 - self.start.0]);
+        let is_sooner = self.watch.table().set(slot, due, round);
         if is_sooner {
-            self.0.sooner.notify_one();
+            self.watch.0.sooner.notify_one();
         }
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if let Some(entered) = &self.entered {
-            self.watch.table().leave(entered.slot);
+        if let Some(slot) = self.slot {
+            self.watch.table().leave(slot);
         }
     }
 }
@@ -316,41 +359,39 @@ mod tests {
         Duration::from_secs(s)
     }
 
-    #[test]
-    fn the_nearer_limit_is_the_next_one() {
-        let start = Instant::now();
-        let check =
-            |idle: Option<u64>, session: Option<u64>, expected: Option<(u64, SpliceEnd)>| {
-                let limits = Limits {
-                    idle: idle.map(seconds),
-                    session: session.map(seconds),
-                };
-                let last = start + seconds(10);
-                let expected = expected.map(|(s, end)| (start + seconds(s), end));
-                assert_eq!(limits.next(start, last), expected, "{limits:?}");
+    #[tokio::test(start_paused = true)]
+    async fn the_nearer_limit_is_the_next_one() {
+        let watch = Watch::default();
+        tokio::time::advance(seconds(100)).await;
+        let check = |idle: Option<u64>, session: Option<u64>, expected: (u64, SpliceEnd)| {
+            let limits = Limits {
+                idle: idle.map(seconds),
+                session: session.map(seconds),
             };
-        check(None, None, None);
-        check(Some(5), None, Some((15, SpliceEnd::Idle)));
-        check(None, Some(12), Some((12, SpliceEnd::Age)));
-        check(Some(5), Some(12), Some((12, SpliceEnd::Age)));
-        check(Some(5), Some(16), Some((15, SpliceEnd::Idle)));
-        check(Some(u64::MAX), Some(16), Some((16, SpliceEnd::Age)));
-        check(Some(u64::MAX), Some(u64::MAX), None);
+            let mut watched = Watched::new(watch.clone(), limits);
+            watched.last = watched.start.after(nanos(seconds(10)));
+            let (at, end) = watched.next();
+            let at = at.0.saturating_sub(watched.start.0);
+            assert_eq!((at / 1_000_000_000, end), expected, "{limits:?}");
+        };
+        let never = (Moment::NEVER.0 / 1_000_000_000 - 100, SpliceEnd::Age);
+        check(None, None, never);
+        check(Some(5), None, (15, SpliceEnd::Idle));
+        check(None, Some(12), (12, SpliceEnd::Age));
+        check(Some(5), Some(12), (12, SpliceEnd::Age));
+        check(Some(5), Some(16), (15, SpliceEnd::Idle));
+        check(Some(u64::MAX), Some(16), (16, SpliceEnd::Age));
+        check(Some(u64::MAX), Some(u64::MAX), never);
     }
 
     #[test]
     fn an_end_is_at_most_a_tenth_of_a_limit_or_a_second_late() {
-        let check = |idle: Option<u64>, session: Option<u64>, expected: Duration| {
-            let limits = Limits {
-                idle: idle.map(Duration::from_millis),
-                session: session.map(Duration::from_millis),
-            };
-            assert_eq!(limits.round(), expected, "{limits:?}");
-        };
-        check(None, None, seconds(1));
-        check(Some(100), None, Duration::from_millis(10));
-        check(Some(500), Some(200), Duration::from_millis(20));
-        check(Some(3_600_000), Some(86_400_000), seconds(1));
+        let millis = |ms| nanos(Duration::from_millis(ms));
+        let check = |limits: &[u64], expected| assert_eq!(round(limits), expected);
+        check(&[u64::MAX, u64::MAX], millis(1000));
+        check(&[millis(100), u64::MAX], millis(10));
+        check(&[millis(500), millis(200)], millis(20));
+        check(&[millis(3_600_000), millis(86_400_000)], millis(1000));
     }
 
     #[derive(Default)]
@@ -371,7 +412,7 @@ mod tests {
     impl Session {
         fn begin(watch: &Watch, limits: Limits) -> Self {
             let mut session = Self {
-                watched: Watched::new(watch.clone(), limits, Instant::now()),
+                watched: Watched::new(watch.clone(), limits),
                 woken: Arc::default(),
             };
             assert!(session.poll(false).is_pending());
@@ -445,7 +486,7 @@ mod tests {
             assert_eq!(session.wakes(), 1);
             assert_eq!(session.poll(true), Poll::Ready(SpliceEnd::Cut));
         }
-        let mut late = Watched::new(watch, Limits::default(), Instant::now());
+        let mut late = Watched::new(watch, Limits::default());
         let cx = &mut Context::from_waker(Waker::noop());
         assert!(late.poll_cut(cx).is_ready());
     }

@@ -14,12 +14,11 @@ use http::{Method, Request, Response};
 use socket2::SockRef;
 use throughway::net::Stream;
 use throughway::net::http2::Client;
-use throughway::splice::{self, Leg, Limits, Outcome, Pair, Side, SpliceEnd};
+use throughway::splice::{self, Leg, Limits, Outcome, Pair, Side, SpliceEnd, Watch};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::support::{PATIENCE, eventually};
 
@@ -351,7 +350,7 @@ async fn outcome(after: impl FnOnce(Far) -> Option<Far>) -> Outcome {
         client: client_leg,
         backend: leg(stream),
     };
-    let session = splice::run(pair, Limits::default(), CancellationToken::new());
+    let session = splice::run(pair, Limits::default(), &Watch::default());
     let doing = async {
         far.send
             .send_data(Bytes::from_static(b"hello"), false)
