@@ -56,7 +56,9 @@ impl<'a> Context<'a> {
     }
 
     /// All faults in the order of the file. Next to syntax errors, what shares a line with one
-    /// or only misses something is left out: it is most likely the same mistake.
+    /// or only misses something is left out: it is most likely the same mistake. So is what stands
+    /// in a hidden stretch: a broken file makes keys of what was meant as a secret's value, and a
+    /// message repeats keys.
     pub(super) fn finish(self, syntax: Vec<Fault>) -> Result<(), Faults> {
         let line = |fault: &Fault| self.source.line_of(fault.start());
         let mut faults = self.faults.into_inner();
@@ -65,7 +67,8 @@ impl<'a> Context<'a> {
             let end = syntax.iter().find(|f| f.ends_sense).map(Fault::start);
             faults.retain(|f| {
                 let makes_sense = end.is_none_or(|end| f.start() < end);
-                makes_sense && !f.may_follow && !broken.contains(&line(f))
+                let follows = f.may_follow || broken.contains(&line(f));
+                makes_sense && !follows && !self.source.hides(f)
             });
         }
         faults.extend(syntax);

@@ -151,6 +151,12 @@ impl Source<'_> {
         1 + before.iter().filter(|b| **b == b'\n').count()
     }
 
+    /// Whether `fault` is about something that may not be shown.
+    pub(super) fn hides(&self, fault: &Fault) -> bool {
+        let hides = |at| self.masks.iter().any(|mask| mask.contains(&at));
+        fault.span.as_ref().is_some_and(|span| hides(span.start))
+    }
+
     /// The line on which `span` begins; `None` for the file as a whole.
     fn excerpt(&self, span: &Range<usize>) -> Option<Excerpt> {
         // The end of the file is shown as the end of its last line.

@@ -585,3 +585,16 @@ fn no_slip_of_the_hand_stops_the_reading_or_shows_a_secret() {
         }
     }
 }
+
+/// A brace that never closes had made a key of a password's value, and the fault on an unknown key
+/// repeated it.
+#[test]
+fn a_broken_file_makes_no_key_of_a_password_that_a_fault_then_repeats() {
+    let text = format!(
+        "{LEAST}[[egress.e.hop]]\nurl = \"http://proxy:3128\"\nauth = {{op.auth]\nuser = \"{USER}\"\n\
+         password = \"{PASSWORD}.e\n"
+    );
+    let printed = Home::new().faults(&text);
+    assert!(!printed.contains(PASSWORD), "{printed}");
+    assert!(!printed.contains(USER), "{printed}");
+}
