@@ -31,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     assert!(data.starts_with(b"NTLMSSP\0\x02\0\0\0") && data.len() <= CHALLENGE_BYTES_MAX);
-    let header = token::header(data);
+    let header = token::header(token::SCHEME, data);
     let again = header.strip_prefix("NTLM ").and_then(token::message);
     assert_eq!(again.as_deref(), Some(data));
     let purpose = Purpose {
@@ -53,7 +53,7 @@ fn is_base64_or_none(text: &str) {
         return;
     };
     assert!(message.len() <= CHALLENGE_BYTES_MAX + 2);
-    let header = token::header(&message);
+    let header = token::header(token::SCHEME, &message);
     let canonical = header.strip_prefix("NTLM ").expect("the scheme");
     assert_eq!(canonical.trim_end_matches('='), text.trim_end_matches('='));
 }
