@@ -18,6 +18,7 @@ use crate::front::answer::{self, Body};
 use crate::front::{self, Page, ReceiveError};
 use crate::listen::{self, Accepted, Arrived, Kind, Place};
 use crate::net::Stream;
+use crate::net::tls_stream::Turns;
 use crate::observe::failures::DialFailures;
 use crate::observe::record;
 use crate::plan::Plan;
@@ -51,6 +52,8 @@ pub struct Worker {
     pub failures: DialFailures,
     /// What tells running sessions of their limits and of the cut; run by `lifecycle`.
     pub watch: splice::Watch,
+    /// Whose TLS handshake reckons now.
+    pub turns: Turns,
 }
 
 /// A session that has its 101. This is what an idle one holds.
@@ -152,7 +155,7 @@ async fn open(arrived: Arrived, worker: &Worker, steps: &Steps) -> Option<Opened
         ..record::Request::default()
     };
     let limits = plan.limits;
-    let accepted = match arrived.secure(limits.handshake).await {
+    let accepted = match arrived.secure(limits.handshake, &worker.turns).await {
         Ok(accepted) => accepted,
         Err(error) => {
             record::gone(&request, &error.to_string());

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::spawn::Tasks;
 use crate::listen::{Acceptor, Admission, Arrived, Bound};
+use crate::net::tls_stream::Turns;
 use crate::observe::failures::DialFailures;
 use crate::plan::Plan;
 use crate::session::{self, Signals, Worker};
@@ -89,6 +90,7 @@ fn prepare(
         signals: shared.signals.clone(),
         failures: shared.failures.clone(),
         watch: Watch::default(),
+        turns: Turns::default(),
     });
     let (sessions, of_worker) = (shared.sessions.clone(), worker.clone());
     let begin = move |arrived| sessions.spawn(session::run(arrived, of_worker.clone()));

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{Arrived, Params, Place};
-use crate::net::{Stream, tls_stream};
+use crate::net::Stream;
+use crate::net::tls_stream::{self, Turns};
 
 /// A client in the clear: what it says now is HTTP.
 #[derive(Debug)]
@@ -34,13 +35,13 @@ pub enum SecureError {
 }
 
 impl Arrived {
-    /// Does the TLS handshake where the listener wants one.
-    pub async fn secure(self, deadline: Duration) -> Result<Accepted, SecureError> {
+    /// Does the TLS handshake where the listener wants one, each of its steps at its turn.
+    pub async fn secure(self, deadline: Duration, turns: &Turns) -> Result<Accepted, SecureError> {
         let stream = Stream::Tcp(self.tcp);
         let stream = match &self.listener.tls {
             None => stream,
             Some(config) => {
-                let handshake = tls_stream::accept(stream, config.clone());
+                let handshake = tls_stream::accept(stream, config.clone(), turns);
                 let tls = timeout(deadline, handshake)
                     .await
                     .map_err(|_| SecureError::Timeout)?

@@ -15,6 +15,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, CommonState, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 
 use super::scratch;
 use super::tls_session::{Session, Stage, Taken};
@@ -25,6 +27,9 @@ const READ_BYTES_MIN: usize = 17 * 1024;
 /// What a session has to say beside data (tickets, an update of its keys) goes out with the next
 /// data, unless it is more than this.
 const RIDING_BYTES_MAX: usize = 1024;
+
+/// Steps of handshakes between two rounds of everything else on the thread. One takes some 100 µs.
+const STEPS_AT_ONCE: usize = 4;
 
 /// Kept free beside data for what rustls puts in front of it: an update of the keys.
 const RESERVE_BYTES: usize = 256;
@@ -58,14 +63,37 @@ enum Heard {
     Eof,
 }
 
-/// The server's handshake over `io`. After a failure the other side has been sent the alert. Its
-/// tickets go out with the first data.
-pub async fn accept<S>(io: S, config: Arc<ServerConfig>) -> io::Result<TlsStream<S>>
+/// Who of many handshakes on one thread reckons now. A step of one takes as long as a hundred
+/// messages of sessions that are open, and those stand behind all the steps that are ready.
+#[derive(Debug)]
+pub struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::const_new(STEPS_AT_ONCE))
+    }
+}
+
+impl Turns {
+    /// Does `step` when it has its turn, and keeps the turn until everybody else on the thread has
+    /// had one. Nobody holds one while it waits for the network.
+    async fn take<T>(&self, step: impl FnOnce() -> T) -> T {
+        // It is never closed.
+        let _turn = self.0.acquire().await.ok();
+        let done = step();
+        yield_now().await;
+        done
+    }
+}
+
+/// The server's handshake over `io`, each of its steps at its turn. After a failure the other side
+/// has been sent the alert. Its tickets go out with the first data.
+pub async fn accept<S>(io: S, config: Arc<ServerConfig>, turns: &Turns) -> io::Result<TlsStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let session = Session::server(config).map_err(fault)?;
-    TlsStream::new(io, session).handshaken().await
+    TlsStream::new(io, session).handshaken(Some(turns)).await
 }
 
 /// The client's handshake over `io`, with whoever proves to be `name`.
@@ -78,7 +106,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let session = Session::client(config, name).map_err(fault)?;
-    TlsStream::new(io, session).handshaken().await
+    TlsStream::new(io, session).handshaken(None).await
 }
 
 impl<S> TlsStream<S> {
@@ -108,23 +136,53 @@ impl<S> TlsStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
-    async fn handshaken(mut self) -> io::Result<Self> {
+    async fn handshaken(mut self, turns: Option<&Turns>) -> io::Result<Self> {
         // A client speaks first, and nobody has to have said anything before.
         let mut stage = self.take_in(&mut [], |_| {})?.stage;
-        poll_fn(|cx| {
-            while stage == Stage::Handshaking {
-                // The other side answers only what it has heard.
-                ready!(self.poll_drain(cx))?;
-                ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-                stage = ready!(self.poll_arrival(cx, &mut ReadBuf::new(&mut [])))?;
+        while stage == Stage::Handshaking {
+            // The other side answers only what it has heard.
+            poll_fn(|cx| Pin::new(&mut self).poll_flush(cx)).await?;
+            poll_fn(|cx| self.poll_more(cx)).await?;
+            let taken = match turns {
+                Some(turns) => turns.take(|| self.take_in_held()).await,
+                None => self.take_in_held(),
+            };
+            if taken.is_err() {
+                poll_fn(|cx| {
+                    self.tell(cx);
+                    Poll::Ready(())
+                })
+                .await;
             }
-            match self.session.may_wait() {
-                true => Poll::Ready(Ok(())),
-                false => self.poll_drain(cx),
-            }
-        })
-        .await?;
+            stage = taken?;
+        }
+        if self.session.state().is_handshaking() {
+            return Err(truncated());
+        }
+        if !self.session.may_wait() {
+            poll_fn(|cx| self.poll_drain(cx)).await?;
+        }
         Ok(self)
+    }
+
+    /// One read, whose bytes are left in `incoming`.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        scratch::with(|scratch| {
+            let room = scratch.len().saturating_sub(self.incoming.len());
+            let arrived = ready!(self.poll_io(cx, scratch.get_mut(..room)))?;
+            let arrived = scratch.get(..arrived).unwrap_or_default();
+            self.incoming.extend_from_slice(arrived);
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    fn take_in_held(&mut self) -> io::Result<Stage> {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let mut early = Vec::new();
+        let taken = self.take_in(&mut incoming, |data| early.extend_from_slice(data))?;
+        self.plain = Bytes::from(early);
+        self.incoming = keep(incoming.get(taken.used..).unwrap_or_default());
+        Ok(taken.stage)
     }
 
     // --- from the other side -------------------------------------------------------------------
@@ -145,43 +203,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<Stage>> {
+    ) -> Poll<io::Result<()>> {
         scratch::with(|scratch| {
             let held = self.incoming.len();
             let end = buf.remaining().max(READ_BYTES_MIN).min(scratch.len());
-            // Whoever fills all of it without ending a message says nothing that we want to hear.
             let room = match end > held {
                 true => scratch.get_mut(held..end),
                 false => scratch.get_mut(held..),
             };
-            let Some(room) = room.filter(|room| !room.is_empty()) else {
-                return Poll::Ready(Err(io::Error::other("a TLS message is too long")));
-            };
-            let mut arriving = ReadBuf::new(room);
-            ready!(Pin::new(&mut self.io).poll_read(cx, &mut arriving))?;
-            let arrived = arriving.filled().len();
-            if arrived == 0 {
-                self.heard = Heard::Eof;
-                return Poll::Ready(Err(truncated()));
-            }
+            let arrived = ready!(self.poll_io(cx, room))?;
             let (front, _) = scratch.split_at_mut(held);
             front.copy_from_slice(&self.incoming);
             let (incoming, _) = scratch.split_at_mut(held + arrived);
-            let taken = self.take_in_or_tell(cx, incoming, buf)?;
+            let taken = self.take_in_between(incoming, buf);
+            if taken.is_err() {
+                self.tell(cx);
+            }
+            let taken = taken?;
             self.incoming = keep(incoming.get(taken.used..).unwrap_or_default());
             if taken.stage == Stage::HeardClose {
                 self.heard = Heard::Close;
             }
-            Poll::Ready(Ok(taken.stage))
+            Poll::Ready(Ok(()))
         })
     }
 
-    fn take_in_or_tell(
+    /// Whoever fills all of `room` without ending a message says nothing that we want to hear.
+    fn poll_io(
         &mut self,
         cx: &mut Context<'_>,
-        incoming: &mut [u8],
-        buf: &mut ReadBuf<'_>,
-    ) -> io::Result<Taken> {
+        room: Option<&mut [u8]>,
+    ) -> Poll<io::Result<usize>> {
+        let Some(room) = room.filter(|room| !room.is_empty()) else {
+            return Poll::Ready(Err(io::Error::other("a TLS message is too long")));
+        };
+        let mut arriving = ReadBuf::new(room);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut arriving))?;
+        let arrived = arriving.filled().len();
+        if arrived == 0 {
+            self.heard = Heard::Eof;
+            return Poll::Ready(Err(truncated()));
+        }
+        Poll::Ready(Ok(arrived))
+    }
+
+    fn take_in_between(&mut self, incoming: &mut [u8], buf: &mut ReadBuf<'_>) -> io::Result<Taken> {
         let mut over = Vec::new();
         let heard = |data: &[u8]| {
             let (fits, rest) = data.split_at(data.len().min(buf.remaining()));
@@ -190,11 +256,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         };
         let taken = self.take_in(incoming, heard);
         self.plain = Bytes::from(over);
-        if taken.is_err() {
-            // The alert, as far as it goes without waiting: the error is what counts.
-            let _told = self.poll_drain(cx);
-        }
         taken
+    }
+
+    /// The alert, as far as it goes without waiting: the error is what counts.
+    fn tell(&mut self, cx: &mut Context<'_>) {
+        let _told = self.poll_drain(cx);
     }
 
     fn take_in(&mut self, incoming: &mut [u8], heard: impl FnMut(&[u8])) -> io::Result<Taken> {
@@ -327,4 +394,31 @@ fn truncated() -> io::Error {
         io::ErrorKind::UnexpectedEof,
         "the connection ended without a close_notify",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::task::JoinSet;
+
+    #[tokio::test]
+    async fn who_waits_behind_handshakes_waits_for_few_of_their_steps() {
+        let (turns, steps) = (Arc::new(Turns::default()), Arc::new(AtomicUsize::new(0)));
+        let mut handshakes = JoinSet::new();
+        for _ in 0..100 {
+            let (turns, steps) = (turns.clone(), steps.clone());
+            handshakes.spawn(async move {
+                turns.take(|| steps.fetch_add(1, Ordering::Relaxed)).await;
+            });
+        }
+        let mut before = 0;
+        while before < 100 {
+            yield_now().await;
+            let now = steps.load(Ordering::Relaxed);
+            assert!(now - before <= 2 * STEPS_AT_ONCE, "{before} to {now}");
+            before = now;
+        }
+        handshakes.join_all().await;
+    }
 }

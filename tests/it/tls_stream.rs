@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use throughway::net::tls_stream::{self, TlsStream};
+use throughway::net::tls_stream::{self, TlsStream, Turns};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio_rustls::{TlsAcceptor, client, server};
 
@@ -24,7 +24,7 @@ async fn accepted(
 ) {
     let (near, far) = duplex(room);
     let near = async {
-        let stream = tls_stream::accept(near, cert.server()).await;
+        let stream = tls_stream::accept(near, cert.server(), &Turns::default()).await;
         ours(stream.unwrap()).await;
     };
     let far = async {
@@ -117,9 +117,11 @@ async fn new_keys_in_the_middle_lose_nothing() {
 #[tokio::test]
 async fn what_is_not_tls_is_answered_with_an_alert_and_ends_the_handshake() {
     let cert = dev_certificate(&[NAME]);
+    let turns = Turns::default();
     let (near, mut far) = duplex(1 << 16);
     far.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    let error = tls_stream::accept(near, cert.server()).await.unwrap_err();
+    let accepting = tls_stream::accept(near, cert.server(), &turns);
+    let error = accepting.await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
     let mut alert = Vec::new();
     far.read_to_end(&mut alert).await.unwrap();

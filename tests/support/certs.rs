@@ -12,7 +12,8 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use throughway::net::{Stream, tls, tls_stream};
+use throughway::net::tls_stream::{self, Turns};
+use throughway::net::{Stream, tls};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
@@ -147,8 +148,9 @@ impl DevCert {
         client: TcpStream,
         near: Stream,
     ) -> (TlsStream<TcpStream>, Stream) {
+        let turns = Turns::default();
         let connect = self.connector().connect(self.name(), client);
-        let accept = tls_stream::accept(near, self.server());
+        let accept = tls_stream::accept(near, self.server(), &turns);
         let (client, near) = tokio::try_join!(connect, accept).expect("the handshake succeeds");
         (client.into(), Stream::Tls(Box::new(near)))
     }
