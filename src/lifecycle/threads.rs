@@ -10,9 +10,11 @@ use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::spawn::Tasks;
@@ -22,6 +24,9 @@ use crate::observe::failures::DialFailures;
 use crate::plan::Plan;
 use crate::session::{self, Signals, Worker};
 use crate::splice::Watch;
+
+/// Below every deadline of a handshake or a dial.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// What all threads of a gateway have in common.
 #[derive(Debug, Clone)]
@@ -143,8 +148,17 @@ fn run(runtime: Runtime, shared: &Shared, worker: &Worker) {
         tokio::select! {
             () = shared.ended.cancelled() => {}
             () = watching => {}
+            () = beat() => {}
         }
     });
     // What still waits for DNS or a KDC waits for nobody, and must not keep the thread.
     runtime.shutdown_background();
+}
+
+/// Always the nearest deadline of its thread. The runtime wakes its own wait, by a system call, for
+/// each deadline that is nearer than all before it: one a handshake and one a dial, if this were not.
+async fn beat() {
+    loop {
+        sleep(BEAT).await;
+    }
 }
