@@ -6,7 +6,7 @@ pub mod binding;
 pub mod http2;
 pub mod prefixed;
 pub mod quiet;
-mod scratch;
+pub mod scratch;
 pub mod sockopt;
 pub mod stream;
 pub mod tls;

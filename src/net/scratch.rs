@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 /// Four full TLS records and room for what surrounds them (RFC 8446 §5.2: 16 KiB and 256 bytes).
-pub(super) const BYTES: usize = 66 * 1024;
+pub const BYTES: usize = 66 * 1024;
 
 /// Buffers that a thread keeps while nobody needs them. A step within a step borrows a second one:
 /// TLS inside TLS, under a pump.
@@ -17,7 +17,7 @@ thread_local! {
 }
 
 /// Does `step` with a buffer of [`BYTES`] bytes, whose content means nothing.
-pub(super) fn with<T>(step: impl FnOnce(&mut [u8]) -> T) -> T {
+pub fn with<T>(step: impl FnOnce(&mut [u8]) -> T) -> T {
     let spare = SPARE.with_borrow_mut(Vec::pop);
     let mut buffer = spare.unwrap_or_else(|| vec![0; BYTES].into_boxed_slice());
     let done = step(&mut buffer);

@@ -3,7 +3,6 @@
 //! Knows no time and no sides; what an end of the source or a failure means for the session is
 //! not its business.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,6 +11,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::kept::Kept;
+use crate::net::scratch;
 
 /// The most a pump reads at once, hence the most that a slow sink makes it hold. 64 KiB is four
 /// full TLS records; no measurement behind it yet.
@@ -20,12 +20,6 @@ pub(super) const HELD_BYTES_MAX: usize = 64 * 1024;
 /// Rounds of read and write in one poll, before other tasks of this thread get their turn: with
 /// full rounds, one mebibyte. No measurement behind it yet.
 const ROUNDS_MAX: usize = 16;
-
-thread_local! {
-    /// Every pump of a thread reads into the same buffer, one after the other. It is taken out
-    /// for the length of one synchronous step and put back, so a pending pump never has it.
-    static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-}
 
 /// One direction of a session.
 #[derive(Debug)]
@@ -287,12 +281,12 @@ where
     Poll::Ready(Ok(accepted.min(bytes.len())))
 }
 
+// Every pump of a thread reads into the same buffer, one after the other.
 fn with_scratch<T>(act: impl FnOnce(&mut [u8]) -> T) -> T {
-    let fresh = || vec![0; HELD_BYTES_MAX].into_boxed_slice();
-    let mut scratch = SCRATCH.take().unwrap_or_else(fresh);
-    let result = act(&mut scratch);
-    SCRATCH.set(Some(scratch));
-    result
+    scratch::with(|scratch| {
+        let (scratch, _) = scratch.split_at_mut(HELD_BYTES_MAX.min(scratch.len()));
+        act(scratch)
+    })
 }
 
 #[cfg(test)]
