@@ -136,10 +136,10 @@ fn check(tls: bool, bytes_max: usize) {
 
 #[test]
 fn an_idle_session_holds_little() {
-    check(false, 1100);
+    check(false, 1240);
 }
 
 #[test]
 fn an_idle_session_over_tls_holds_little_more() {
-    check(true, 3600);
+    check(true, 3740);
 }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::http2::Tunnel;
+use super::pipe::Plain;
 use super::prefixed::Prefixed;
 use super::tls;
 use super::tls_stream::TlsStream;
@@ -67,6 +68,16 @@ impl Stream {
             Self::Unix(_) | Self::Http2(_) => None,
             Self::Tls(tls) => tls.io().tcp(),
             Self::Prefixed(prefixed) => prefixed.stream().tcp(),
+        }
+    }
+}
+
+impl Plain for Stream {
+    fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp),
+            Self::Prefixed(prefixed) if prefixed.tail().is_empty() => prefixed.stream().plain(),
+            Self::Unix(_) | Self::Tls(_) | Self::Http2(_) | Self::Prefixed(_) => None,
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::Pair;
 use super::close::{Side, SpliceEnd};
 use super::pump::{Eof, Fault, Pump, poll_discard};
+use crate::net::pipe::Plain;
 
 /// Both sides, past their handshakes.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ pub(super) struct Both<C, B> {
 
 impl<C, B> Both<C, B>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + Plain + Unpin,
+    B: AsyncRead + AsyncWrite + Plain + Unpin,
 {
     pub(super) fn new(pair: Pair<C, B>) -> Self {
         Self {
@@ -141,8 +142,8 @@ fn poll_to_the_last<X, Y>(
     left: &mut Y,
 ) -> Poll<Result<(), io::ErrorKind>>
 where
-    X: AsyncRead + Unpin,
-    Y: AsyncWrite + Unpin,
+    X: AsyncRead + Plain + Unpin,
+    Y: AsyncWrite + Plain + Unpin,
 {
     loop {
         return match pump.poll(cx, lost, left) {

@@ -10,7 +10,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::bulk::Bulk;
 use super::kept::Kept;
+use crate::net::pipe::Plain;
 use crate::net::scratch;
 
 /// The most a pump reads at once, hence the most that a slow sink makes it hold. 64 KiB is four
@@ -26,6 +28,7 @@ const ROUNDS_MAX: usize = 16;
 pub(super) struct Pump {
     /// What was read and not yet accepted by the sink; never empty.
     kept: Option<Box<Kept>>,
+    bulk: Bulk,
     delivered: u64,
     /// The sink accepted bytes since it was last flushed.
     unflushed: bool,
@@ -69,6 +72,7 @@ impl Pump {
     pub(super) fn new(tail: Bytes) -> Self {
         Self {
             kept: Kept::tail(tail),
+            bulk: Bulk::default(),
             delivered: 0,
             unflushed: false,
             moved: false,
@@ -97,8 +101,8 @@ impl Pump {
         sink: &mut W,
     ) -> Poll<Result<(), Fault>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: AsyncRead + Plain + Unpin,
+        W: AsyncWrite + Plain + Unpin,
     {
         for _ in 0..ROUNDS_MAX {
             if self.stage == Stage::Done {
@@ -131,6 +135,11 @@ impl Pump {
         self.stage == Stage::Done
     }
 
+    #[cfg(test)]
+    pub(super) fn bulk(&self) -> &Bulk {
+        &self.bulk
+    }
+
     /// Bytes that the sink accepted.
     pub(super) fn delivered(&self) -> u64 {
         self.delivered
@@ -144,8 +153,12 @@ impl Pump {
     /// Ready when nothing is kept and nothing is unflushed.
     fn poll_empty<W>(&mut self, cx: &mut Context<'_>, sink: &mut W) -> Poll<io::Result<()>>
     where
-        W: AsyncWrite + Unpin,
+        W: AsyncWrite + Plain + Unpin,
     {
+        while !self.bulk.is_empty() {
+            let accepted = ready!(self.bulk.poll_drain(cx, sink))?;
+            self.accepted(accepted);
+        }
         while let Some(mut kept) = self.kept.take() {
             let Poll::Ready(accepted) = poll_write(cx, sink, kept.rest())? else {
                 self.kept = Some(kept);
@@ -172,31 +185,39 @@ impl Pump {
         sink: &mut W,
     ) -> Poll<Result<(), Fault>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: AsyncRead + Plain + Unpin,
+        W: AsyncWrite + Plain + Unpin,
     {
         debug_assert!(self.kept.is_none() && !self.unflushed);
+        if let Some(filled) = self.bulk.poll_fill(cx, source, sink) {
+            return Poll::Ready(self.heard(ready!(filled)).map(drop));
+        }
         with_scratch(|scratch| {
             let mut buf = ReadBuf::new(scratch);
-            let outcome = ready!(Pin::new(source).poll_read(cx, &mut buf));
-            match outcome {
-                Ok(()) if buf.filled().is_empty() => self.end(Eof::Orderly),
-                Ok(()) => {
-                    self.moved = true;
-                    let sent = self.write_through(cx, sink, buf.filled());
-                    return Poll::Ready(sent.map_err(|e| Fault::Sink(e.kind())));
-                }
-                // What rustls says when TCP ended before TLS did.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    self.end(Eof::Truncated);
-                }
-                Err(error) => {
-                    self.stop();
-                    return Poll::Ready(Err(Fault::Source(error.kind())));
-                }
-            }
-            Poll::Ready(Ok(()))
+            let read = ready!(Pin::new(source).poll_read(cx, &mut buf));
+            let bytes = self.heard(read.map(|()| buf.filled().len()))?;
+            self.bulk.note(bytes);
+            let sent = self.write_through(cx, sink, buf.filled());
+            Poll::Ready(sent.map_err(|e| Fault::Sink(e.kind())))
         })
+    }
+
+    /// How many bytes a read of either kind brought; its end and its failure are kept in mind.
+    fn heard(&mut self, read: io::Result<usize>) -> Result<usize, Fault> {
+        match read {
+            Ok(0) => self.end(Eof::Orderly),
+            Ok(bytes) => {
+                self.moved = true;
+                return Ok(bytes);
+            }
+            // What rustls says when TCP ended before TLS did.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.end(Eof::Truncated),
+            Err(error) => {
+                self.stop();
+                return Err(Fault::Source(error.kind()));
+            }
+        }
+        Ok(0)
     }
 
     fn end(&mut self, eof: Eof) {
@@ -307,6 +328,10 @@ mod tests {
         bytes: usize,
     }
 
+    impl Plain for Spring {}
+    impl Plain for Scripted {}
+    impl Plain for &[u8] {}
+
     impl AsyncRead for Spring {
         fn poll_read(
             mut self: Pin<&mut Self>,
@@ -360,8 +385,8 @@ mod tests {
 
     fn poll_once<R, W>(pump: &mut Pump, source: &mut R, sink: &mut W) -> Poll<Result<(), Fault>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: AsyncRead + Plain + Unpin,
+        W: AsyncWrite + Plain + Unpin,
     {
         pump.poll(&mut Context::from_waker(Waker::noop()), source, sink)
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
+use throughway::net::pipe::Plain;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -18,6 +19,7 @@ pub type Socket = Box<dyn Duplex>;
 /// What a socket is.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+impl Plain for Socket {}
 
 /// Two ends of a TCP connection over loopback: who connected, and who accepted.
 pub async fn tcp_pair() -> (TcpStream, TcpStream) {
@@ -102,6 +104,8 @@ fn take_turn(turn: &mut bool, cx: &Context<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
+impl<S> Plain for Dribble<S> {}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Dribble<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -142,6 +146,8 @@ impl<S> ShortWrite<S> {
         Self { stream, max }
     }
 }
+
+impl<S> Plain for ShortWrite<S> {}
 
 impl<S: AsyncRead + Unpin> AsyncRead for ShortWrite<S> {
     pass_on!(read);
@@ -245,6 +251,8 @@ impl<S> Stall<S> {
     }
 }
 
+impl<S> Plain for Stall<S> {}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Stall<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -299,6 +307,8 @@ impl<S> HalfClosed<S> {
     }
 }
 
+impl<S> Plain for HalfClosed<S> {}
+
 impl<S: AsyncRead + Unpin> AsyncRead for HalfClosed<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -352,6 +362,8 @@ impl<S> Reset<S> {
         }
     }
 }
+
+impl<S> Plain for Reset<S> {}
 
 impl<S: AsyncRead + Unpin> AsyncRead for Reset<S> {
     fn poll_read(
@@ -420,6 +432,8 @@ impl<S: AsyncRead + Unpin> TailFirst<S> {
     }
 }
 
+impl<S> Plain for TailFirst<S> {}
+
 impl<S: AsyncRead + Unpin> AsyncRead for TailFirst<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -475,6 +489,8 @@ impl<S> Counted<S> {
         (counted, count)
     }
 }
+
+impl<S> Plain for Counted<S> {}
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(

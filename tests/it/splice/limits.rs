@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use throughway::net::pipe::Plain;
 use throughway::splice::{Limits, Outcome, SpliceEnd};
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
@@ -105,6 +106,8 @@ async fn a_session_without_limits_goes_on() {
 /// Always has bytes, takes all bytes, and uses up the task's cooperative budget each time, as
 /// full reads over TLS do, of which each is many reads of the socket.
 struct Greedy;
+
+impl Plain for Greedy {}
 
 impl AsyncRead for Greedy {
     fn poll_read(

@@ -6,6 +6,7 @@ pub(crate) mod limits;
 mod real;
 
 use bytes::Bytes;
+use throughway::net::pipe::Plain;
 use throughway::splice::{self, Leg, Limits, Outcome, Pair, Watch};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -28,8 +29,8 @@ fn pair<C, B>(client: C, backend: B) -> Pair<C, B> {
 /// A splice under a watch of its own.
 async fn run<C, B>(pair: Pair<C, B>, limits: Limits, cut: CancellationToken) -> Outcome
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + Plain + Unpin,
+    B: AsyncRead + AsyncWrite + Plain + Unpin,
 {
     let watch = Watch::default();
     let watching = async {
@@ -45,8 +46,8 @@ where
 /// A splice that nothing but its sides can end.
 async fn splice<C, B>(client: C, backend: B) -> Outcome
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + Plain + Unpin,
+    B: AsyncRead + AsyncWrite + Plain + Unpin,
 {
     let pair = pair(client, backend);
     run(pair, Limits::default(), CancellationToken::new()).await

@@ -15,7 +15,7 @@ use crate::support::certs::dev_certificate;
 use crate::support::eventually;
 use crate::support::far::{Far, tcp, tcp_mut};
 use crate::support::noise::Noise;
-use crate::support::sockets::{Counted, Stall, Way, tcp_pair};
+use crate::support::sockets::{Counted, Socket, Stall, Way, tcp_pair};
 
 /// A running splice and both its far ends.
 pub(super) struct Session {
@@ -262,6 +262,7 @@ async fn a_stalled_reader_behind_tls_costs_at_most_64_kib() {
     let connect = connector.connect(name, near_backend);
     let accept = acceptor.accept(far_backend);
     let (near_backend, _far_backend) = tokio::try_join!(connect, accept).unwrap();
+    let near_backend: Socket = Box::new(near_backend);
     let mut noise = Noise::seeded(1);
     let watch = async {
         eventually("the reader stalls", || stall.is_reached()).await;
