@@ -5,18 +5,20 @@
 
 use std::fmt;
 
+use super::layout::{FIN, LEN_16, LEN_64, Layout, LenForm, MASK};
+
 /// Longest header there is: two bytes, a 64-bit length and a mask.
 pub const HEADER_BYTES_MAX: usize = 14;
 
 /// RFC 6455 §5.5: longest payload of a control frame.
 pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
 
-const FIN: u8 = 0b1000_0000;
-const MASK: u8 = 0b1000_0000;
-/// The 7-bit length says that a 16-bit length follows …
-const LEN_16: u8 = 126;
-/// … or a 64-bit one.
-const LEN_64: u8 = 127;
+/// Stands in for the bytes of a header that have not come: each value breaks no rule, whichever
+/// bytes stand before it. The second says that there is neither mask nor length behind it; a longer
+/// length is then of 0x7f alone, neither too short for its form nor too big.
+const HARMLESS: [u8; HEADER_BYTES_MAX] = [
+    FIN, 0, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f,
+];
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,38 +69,49 @@ pub enum FrameError {
 }
 
 /// Reads the header at the front of `bytes`. `None` while it is not complete, else the header and
-/// how many bytes it took. An error is found as soon as its byte is there.
+/// how many bytes it took. An error is found as soon as no more bytes could mend it.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, FrameError> {
-    let Some((&first, rest)) = bytes.split_first() else {
-        return Ok(None);
-    };
-    let fin = first & FIN != 0;
-    let rsv = first >> 4 & 0b111;
-    let opcode = Opcode::from_bits(first & 0x0F)?;
-    if opcode.is_control() && !fin {
-        return Err(FrameError::FragmentedControl);
+    if let Some((layout, used)) = Layout::read(bytes) {
+        return Ok(Some((judge(&layout)?, used)));
     }
-    let Some((&second, rest)) = rest.split_first() else {
-        return Ok(None);
-    };
-    let short = second & !MASK;
-    if opcode.is_control() && usize::from(short) > CONTROL_PAYLOAD_BYTES_MAX {
-        return Err(FrameError::LongControl);
+    let mut whole = HARMLESS;
+    for (byte, came) in whole.iter_mut().zip(bytes) {
+        *byte = *came;
     }
-    let Some((len, rest)) = parse_len(short, rest)? else {
-        return Ok(None);
-    };
-    let Some((mask, rest)) = parse_mask(second & MASK != 0, rest) else {
-        return Ok(None);
-    };
-    let header = Header {
-        fin,
-        rsv,
+    if let Some((layout, _)) = Layout::read(&whole) {
+        judge(&layout)?;
+    }
+    Ok(None)
+}
+
+/// The header that a layout is, where the protocol has one like it.
+#[inline]
+pub fn judge(layout: &Layout) -> Result<Header, FrameError> {
+    let opcode = Opcode::from_bits(layout.opcode)?;
+    if opcode.is_control() {
+        if !layout.fin {
+            return Err(FrameError::FragmentedControl);
+        }
+        // What the 7 bits do not hold is longer than a control frame, or not in its shortest form;
+        // they alone tell, before the length that follows has come.
+        if layout.form != LenForm::Bits7 {
+            return Err(FrameError::LongControl);
+        }
+    }
+    // RFC 6455 §5.2: "the most significant bit MUST be 0".
+    if layout.len > i64::MAX as u64 {
+        return Err(FrameError::LengthTooBig);
+    }
+    if !layout.is_minimal() {
+        return Err(FrameError::LengthNotMinimal);
+    }
+    Ok(Header {
+        fin: layout.fin,
+        rsv: layout.rsv,
         opcode,
-        mask,
-        len,
-    };
-    Ok(Some((header, bytes.len() - rest.len())))
+        mask: layout.mask,
+        len: layout.len,
+    })
 }
 
 /// Appends the bytes of `header`, its length in the shortest form.
@@ -137,53 +150,15 @@ pub fn mask(key: [u8; 4], offset: u64, bytes: &mut [u8]) {
     }
 }
 
-/// The payload length, and what stands behind it.
-fn parse_len(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, FrameError> {
-    match short {
-        LEN_16 => {
-            let Some((bytes, rest)) = rest.split_first_chunk() else {
-                return Ok(None);
-            };
-            let len = u16::from_be_bytes(*bytes);
-            if len < u16::from(LEN_16) {
-                return Err(FrameError::LengthNotMinimal);
-            }
-            Ok(Some((u64::from(len), rest)))
-        }
-        LEN_64 => {
-            let Some((bytes, rest)) = rest.split_first_chunk() else {
-                return Ok(None);
-            };
-            let len = u64::from_be_bytes(*bytes);
-            // RFC 6455 §5.2: "the most significant bit MUST be 0".
-            if len > i64::MAX as u64 {
-                return Err(FrameError::LengthTooBig);
-            }
-            if len <= u64::from(u16::MAX) {
-                return Err(FrameError::LengthNotMinimal);
-            }
-            Ok(Some((len, rest)))
-        }
-        short => Ok(Some((u64::from(short), rest))),
-    }
-}
-
-/// The masking key, where there is one, and what stands behind it.
-fn parse_mask(masked: bool, rest: &[u8]) -> Option<(Option<[u8; 4]>, &[u8])> {
-    if !masked {
-        return Some((None, rest));
-    }
-    let (key, rest) = rest.split_first_chunk()?;
-    Some((Some(*key), rest))
-}
-
 impl Opcode {
     /// Close, Ping and Pong: never fragmented, and allowed between the fragments of a message.
     pub fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 
-    fn from_bits(bits: u8) -> Result<Self, FrameError> {
+    /// What a header's four bits stand for.
+    #[inline]
+    pub fn from_bits(bits: u8) -> Result<Self, FrameError> {
         match bits {
             0x0 => Ok(Self::Continuation),
             0x1 => Ok(Self::Text),
@@ -204,6 +179,19 @@ impl Opcode {
             Self::Ping => 0x9,
             Self::Pong => 0xA,
         }
+    }
+}
+
+impl fmt::Display for Opcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Continuation => "continuation",
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Close => "close",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+        })
     }
 }
 
@@ -252,13 +240,18 @@ mod tests {
         assert_eq!(encoded[1..], *bytes, "{expected:?}");
     }
 
-    /// Every prefix is either incomplete or this error, and the whole is the error.
+    /// The last of the bytes makes it this error, whatever follows, and none before it does.
     fn check_error(bytes: &[u8], expected: FrameError) {
-        let found = (0..=bytes.len())
-            .map(|split| parse(&bytes[..split]))
-            .find(|result| *result != Ok(None));
-        assert_eq!(found, Some(Err(expected)), "{bytes:02x?}");
-        assert_eq!(parse(bytes), Err(expected), "{bytes:02x?}");
+        for split in 0..bytes.len() {
+            assert_eq!(parse(&bytes[..split]), Ok(None), "{bytes:02x?} at {split}");
+        }
+        for after in [0x00, 0x7f, 0xff] {
+            let mut followed = bytes.to_vec();
+            for _ in 0..=HEADER_BYTES_MAX {
+                assert_eq!(parse(&followed), Err(expected), "{followed:02x?}");
+                followed.push(after);
+            }
+        }
     }
 
     #[test]
@@ -318,12 +311,11 @@ mod tests {
         }
         check_error(&[0x82, 0x7e, 0x00, 0x7d], LengthNotMinimal);
         check_error(&[0x82, 0x7e, 0x00, 0x00], LengthNotMinimal);
-        check_error(
-            &[0x82, 0x7f, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
-            LengthNotMinimal,
-        );
-        check_error(&[0x82, 0x7f, 0x80, 0, 0, 0, 0, 0, 0, 0], LengthTooBig);
-        check_error(&[0x82, 0xff, 0xff, 0, 0, 0, 0, 1, 0, 0], LengthTooBig);
+        check_error(&[0x82, 0xfe, 0x00, 0x7d], LengthNotMinimal);
+        // What two bytes hold is known by the six zeros before them.
+        check_error(&[0x82, 0x7f, 0, 0, 0, 0, 0, 0], LengthNotMinimal);
+        check_error(&[0x82, 0x7f, 0x80], LengthTooBig);
+        check_error(&[0x82, 0xff, 0xff], LengthTooBig);
     }
 
     #[test]

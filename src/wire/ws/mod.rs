@@ -4,3 +4,4 @@ pub mod accept;
 pub mod answer;
 pub mod frame;
 pub mod handshake;
+pub mod layout;
