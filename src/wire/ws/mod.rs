@@ -2,6 +2,9 @@
 
 pub mod accept;
 pub mod answer;
+pub mod close;
+pub mod control;
 pub mod frame;
 pub mod handshake;
 pub mod layout;
+pub mod utf8;
