@@ -60,7 +60,7 @@ pub enum FrameError {
     ReservedOpcode(u8),
     /// A control frame without FIN (RFC 6455 §5.4).
     FragmentedControl,
-    /// A control frame over 125 bytes (RFC 6455 §5.5).
+    /// A control frame over 125 bytes (RFC 6455 §5.5), or with its length in a form for so many.
     LongControl,
     /// A length that a shorter form would hold.
     LengthNotMinimal,

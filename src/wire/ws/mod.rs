@@ -7,4 +7,6 @@ pub mod control;
 pub mod frame;
 pub mod handshake;
 pub mod layout;
+pub mod rules;
 pub mod utf8;
+pub mod violation;
