@@ -191,6 +191,12 @@ pub fn of_denied(denied: &Denied) -> Refusal {
                 "Pages from this origin may not open a WebSocket here.",
             )
         }
+        // RFC 6455 §4.2.2 would let a server go on without one; the client can do better than to
+        // find out later. 400 and not 403: another handshake of the same client is welcome.
+        Denied::Subprotocol { .. } => bad(
+            "subprotocol_required",
+            "Offer a subprotocol that is spoken here in Sec-WebSocket-Protocol.",
+        ),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::observe::record;
 use crate::plan::Plan;
 use crate::policy::forward::{self, Facts, Seen};
 use crate::policy::route::Route;
-use crate::policy::{self, Decision, Denied, Unavailable};
+use crate::policy::{self, Decision, Denied, Unavailable, offers};
 use crate::refusal::{self, Refusal};
 use crate::splice::{self, Leg, Outcome, Pair, Splice};
 use crate::wire::head::RequestHead;
@@ -214,7 +214,7 @@ async fn negotiate<'p>(
     match dialled.map_err(|error| unreached(&error, plan))? {
         Reached::Declined(declined) => Err(Turn::Declined(Box::new(declined))),
         Reached::Switched(link) => Ok(Agreed {
-            link,
+            link: as_the_client_knows_it(link, &opening, route),
             limits: splice::Limits {
                 idle: route.limits.idle,
                 session: route.limits.session,
@@ -240,6 +240,7 @@ async fn switch(
         expose,
     } = agreed;
     let mut headers = forward::to_client(link.headers);
+    offers::choose(&mut headers, link.subprotocol.as_deref());
     if let Some(origin) = expose {
         forward::expose(&mut headers, &origin);
     }
@@ -319,17 +320,28 @@ fn unreached<'p>(error: &DialError, plan: &Plan) -> Turn<'p> {
 
 /// The request as the backend gets it.
 pub fn ask(opening: &Opening, seen: &Seen, facts: &Facts, route: &Route) -> egress::Request {
+    let mut headers = forward::to_backend(opening, seen, facts, &route.rewrite);
+    let offered = route.offers.rewrite(opening, &mut headers);
     egress::Request {
         path_and_query: forward::path_to_backend(&opening.target.path_and_query, &route.rewrite),
         host: route
             .rewrite
             .preserve_host
             .then(|| opening.authority.to_string()),
-        headers: forward::to_backend(opening, seen, facts, &route.rewrite),
+        headers,
         key: opening.key.clone(),
-        subprotocols: opening.subprotocols.clone(),
-        extensions_offered: opening.extensions.clone(),
+        subprotocols: offered.subprotocols.inside(),
+        subprotocols_required: offered.subprotocols.required(),
+        extensions_offered: offered.extensions,
     }
+}
+
+/// The backend chose by its own name for a subprotocol.
+fn as_the_client_knows_it(mut link: Link, opening: &Opening, route: &Route) -> Link {
+    let offer = route.offers.subprotocols.offer(&opening.subprotocols);
+    let chosen = link.subprotocol.as_deref();
+    link.subprotocol = chosen.and_then(|c| offer.outside(c)).map(str::to_owned);
+    link
 }
 
 /// Tells a client what it gets instead of a session, and records it.

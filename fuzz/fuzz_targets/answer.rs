@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, Version};
 use libfuzzer_sys::fuzz_target;
 use throughway::policy::forward;
 use throughway::wire::answer_head;
-use throughway::wire::ws::answer::check_answer;
+use throughway::wire::ws::answer::{Offered, check_answer};
 use throughway_fuzz::headers;
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -17,16 +17,32 @@ fuzz_target!(|data: &[u8]| {
     let headers = headers(data);
     let subprotocols = ["chat.v2".to_owned(), "chat.v1".to_owned()];
     let extensions = ["permessage-deflate".to_owned()];
-    let verdict = check_answer(Version::HTTP_11, &headers, KEY, &subprotocols, &extensions);
+    let offered = Offered {
+        key: KEY,
+        subprotocols: &subprotocols,
+        required: &[],
+        extensions: &extensions,
+    };
+    let verdict = check_answer(Version::HTTP_11, &headers, &offered);
     assert_eq!(
         verdict.is_ok(),
         is_answer(&headers),
         "{verdict:?} {headers:?}"
     );
-    if let Ok(chosen) = verdict {
+    let is_one = |name: &String| name == "chat.v2";
+    let must = Offered {
+        required: &subprotocols[..1],
+        ..offered
+    };
+    assert_eq!(
+        check_answer(Version::HTTP_11, &headers, &must).is_ok(),
+        matches!(&verdict, Ok(agreed) if agreed.subprotocol.as_ref().is_some_and(is_one))
+    );
+    if let Ok(agreed) = verdict {
         let sent = headers.get("sec-websocket-protocol");
+        assert!(!agreed.extensions.others);
         assert_eq!(
-            chosen.as_deref().map(str::as_bytes),
+            agreed.subprotocol.as_deref().map(str::as_bytes),
             sent.map(|v| v.as_bytes())
         );
     }

@@ -57,7 +57,6 @@ fn opening(headers: HeaderMap) -> Opening {
         key: "dGhlIHNhbXBsZSBub25jZQ==".to_owned(),
         origin: None,
         subprotocols: Vec::new(),
-        extensions: Vec::new(),
         headers,
     }
 }

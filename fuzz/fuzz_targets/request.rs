@@ -2,13 +2,20 @@
 
 #![no_main]
 
-use http::{HeaderName, Version};
+use http::{HeaderMap, HeaderName, Version};
 use libfuzzer_sys::fuzz_target;
 use throughway::wire::authority::Authority;
 use throughway::wire::head::{HEADERS_MAX, RequestHead, Scanner, parse_request};
+use throughway::wire::ws::extensions;
 use throughway::wire::ws::handshake::{self, Opening};
 use throughway::wire::{fields, list};
 use throughway_fuzz::{at_every_split, text};
+
+const COMPRESSING: [&str; 3] = [
+    "permessage-deflate",
+    "x-webkit-deflate-frame",
+    "deflate-frame",
+];
 
 fuzz_target!(|data: &[u8]| {
     let verdict = at_every_split(data, || {
@@ -123,7 +130,28 @@ fn is_harmless(opening: &Opening, head: &[u8]) {
     assert!(opening.origin.as_deref().is_none_or(is_text));
     // What is no text is never equal to what a backend may choose.
     let is_text = |name: &str| name == fields::NO_TEXT || is_text(name);
-    assert!(opening.extensions.iter().all(|name| is_text(name)));
+    let names = extensions::names(&opening.headers);
+    assert!(names.iter().all(|name| is_text(name)));
+    is_free_of_compression(&opening.headers, &names);
+}
+
+/// Where offers to compress are refused, none is left, and nothing is there that was not.
+fn is_free_of_compression(headers: &HeaderMap, before: &[String]) {
+    let mut left = headers.clone();
+    extensions::refuse_compression(&mut left);
+    let names = extensions::names(&left);
+    assert!(
+        names
+            .iter()
+            .all(|name| !COMPRESSING.contains(&name.as_str()))
+    );
+    let mut twice = left.clone();
+    extensions::refuse_compression(&mut twice);
+    assert_eq!(twice, left);
+    let is_other = |name: &&String| !COMPRESSING.contains(&name.as_str());
+    let mut others = before.iter().filter(is_other);
+    // What stays is there in its order; what could hide an offer may have gone too.
+    assert!(names.iter().all(|name| others.any(|other| other == name)));
 }
 
 fn cut(line: &[u8]) -> Option<(String, &[u8])> {

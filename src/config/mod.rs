@@ -22,6 +22,7 @@ mod lower;
 mod mask;
 mod membership;
 mod name;
+mod offers;
 mod one;
 mod origin;
 mod pac;

@@ -5,11 +5,11 @@ use crate::policy::origin::MissingOrigin;
 use crate::policy::route::{HostPattern, PathPattern, Route};
 use crate::wire::authority::Host;
 
-use super::context::{Context, Text, unknown_name};
+use super::context::{Text, unknown_name};
 use super::fault::Fault;
 use super::origin::Groups;
 use super::reader::Section;
-use super::{name, origin, rewrite, schema};
+use super::{name, offers, origin, rewrite, schema};
 use std::time::Duration;
 
 /// A session in which neither side says anything for this long is most likely forgotten.
@@ -56,10 +56,12 @@ fn route(section: Section<'_>, known: &Known<'_>) -> Option<Route> {
     let listeners = listeners(section, known);
     let host = matching.map_or(Some(HostPattern::Any), host);
     let path = matching.map_or_else(|| Some(PathPattern::Prefix("/".to_owned())), path);
-    let subprotocols = matching.map(subprotocols).unwrap_or_default();
+    let subprotocols = matching.map(|m| offers::names(m, "subprotocols"));
+    let subprotocols = subprotocols.unwrap_or_default();
     let origins = origin::of_route(section, &known.origins);
     let missing_origin = section.choice("missing_origin", &missing_origin);
     let backend = backend(section, known);
+    let offers = offers::lower(section, &subprotocols);
     let limits = limits(section);
     let rewrite = rewrite::lower(section);
     Some(Route {
@@ -71,6 +73,7 @@ fn route(section: Section<'_>, known: &Known<'_>) -> Option<Route> {
         origins,
         missing_origin,
         backend: backend?,
+        offers,
         limits,
         rewrite,
     })
@@ -160,25 +163,6 @@ fn path(section: Section<'_>) -> Option<PathPattern> {
         true => PathPattern::Prefix(path),
         false => PathPattern::Exact(path),
     })
-}
-
-fn subprotocols(section: Section<'_>) -> Vec<String> {
-    let field = section.field("subprotocols");
-    let texts = field.and_then(|f| f.texts()).unwrap_or_default();
-    let tokens = texts.iter().filter(|text| is_token(section.cx, text));
-    tokens.map(|t| t.text.to_owned()).collect()
-}
-
-/// RFC 6455 §4.1: a subprotocol is a token, compared byte for byte.
-fn is_token(cx: &Context<'_>, text: &Text<'_>) -> bool {
-    let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    let is_token = !text.text.is_empty() && text.text.bytes().all(is_tchar);
-    if !is_token {
-        let fault = Fault::at(text.span.clone(), "not a subprotocol");
-        let fault = fault.found(text.quoted());
-        cx.report(fault.expected("a token: letters, digits and !#$%&'*+-.^_`|~"));
-    }
-    is_token
 }
 
 fn same_match(a: &Route, b: &Route) -> bool {

@@ -98,6 +98,8 @@ sections! {
         "origins" "name, list of origins, \"same\" or \"any\"" "same"
         "missing_origin" "\"allow\" or \"deny\"" "allow"
         "backend" "name" "required"
+        "compression" "\"pass\" or \"off\"" "pass"
+        "subprotocols" "table" "empty"
         "limits" "table" "empty"
         "strip_prefix" "path" "none"
         "set_headers" "table of strings" "empty"
@@ -108,6 +110,11 @@ sections! {
         "host" "host, wildcard or \"*\"" "*"
         "path" "path, or prefix with \"/*\"" "/*"
         "subprotocols" "list of subprotocols" "any or none"
+    }
+    ROUTE_SUBPROTOCOLS "route.subprotocols" {
+        "require" "list of subprotocols" "none"
+        "map" "table of subprotocols" "empty"
+        "strip" "list of subprotocols" "empty"
     }
     ROUTE_LIMITS "route.limits" {
         "idle" "duration or \"none\"" "5m"

@@ -10,6 +10,7 @@ use crate::egress::{Backend, Way};
 use crate::listen;
 use crate::observe::log::Format;
 use crate::plan::{CertificateFacts, Plan};
+use crate::policy::offers::{Compression, Offers};
 use crate::policy::origin::{MissingOrigin, Origins};
 use crate::policy::route::Route;
 
@@ -32,7 +33,7 @@ pub fn summary(plan: &Plan) -> String {
     let headings = [
         "route, as tried",
         "match",
-        "subprotocols",
+        "offers",
         "origins",
         "backend",
         "limits",
@@ -129,10 +130,6 @@ fn route(route: &Route, backends: &[Backend]) -> [Vec<String>; 6] {
     if let Some(listeners) = &route.listeners {
         matching.push(format!("on {}", listeners.join(", ")));
     }
-    let subprotocols = match route.subprotocols.is_empty() {
-        true => one("any or none"),
-        false => route.subprotocols.clone(),
-    };
     let backend = backends.get(route.backend).map_or("", |b| b.name.as_str());
     let limits = [
         ("idle", route.limits.idle),
@@ -141,13 +138,40 @@ fn route(route: &Route, backends: &[Backend]) -> [Vec<String>; 6] {
     [
         one(&route.name),
         matching,
-        subprotocols,
+        offers(route),
         origins(route),
         one(backend),
         limits
             .map(|(name, limit)| format!("{name} {}", limit_or_none(limit)))
             .to_vec(),
     ]
+}
+
+fn offers(route: &Route) -> Vec<String> {
+    let Offers {
+        compression,
+        subprotocols,
+    } = &route.offers;
+    let mut lines = match (
+        route.subprotocols.is_empty(),
+        subprotocols.require.is_empty(),
+    ) {
+        (true, true) => one("any subprotocol or none"),
+        (false, _) => route.subprotocols.clone(),
+        (true, false) => Vec::new(),
+    };
+    if !subprotocols.require.is_empty() {
+        lines.push(format!("needs {}", subprotocols.require.join(" or ")));
+    }
+    let renamed = subprotocols.map.iter();
+    lines.extend(renamed.map(|(from, to)| format!("{from} goes on as {to}")));
+    let stripped = subprotocols.strip.iter();
+    lines.extend(stripped.map(|name| format!("without {name}")));
+    match compression {
+        Compression::Pass => {}
+        Compression::Off => lines.push("no compression".to_owned()),
+    }
+    lines
 }
 
 fn limit_or_none(limit: Option<Duration>) -> String {

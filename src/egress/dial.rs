@@ -236,6 +236,7 @@ mod tests {
             headers: http::HeaderMap::new(),
             key: String::new(),
             subprotocols: Vec::new(),
+            subprotocols_required: Vec::new(),
             extensions_offered: Vec::new(),
         };
         is_send(&dial(&backend, &request, &Steps::deaf()));

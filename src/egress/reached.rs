@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::net::Stream;
+use crate::wire::ws::extensions::Extensions;
 
 /// A backend that answered.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Link {
     pub headers: HeaderMap,
     /// The one that the backend chose.
     pub subprotocol: Option<String>,
+    /// What the frames on this stream may hold.
+    pub extensions: Extensions,
     /// The server's URL.
     pub server: String,
     /// The egress's name, with that of the chain where it has several (`corp/proxy-b`), or `direct`.

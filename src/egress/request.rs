@@ -24,6 +24,8 @@ pub struct Request {
     pub key: String,
     /// The subprotocols offered.
     pub subprotocols: Vec<String>,
+    /// Those of them of which the backend must choose one; empty: it need choose none.
+    pub subprotocols_required: Vec<String>,
     /// The names of the extensions offered.
     pub extensions_offered: Vec<String>,
 }
@@ -76,6 +78,7 @@ mod tests {
             headers: HeaderMap::new(),
             key: String::new(),
             subprotocols: Vec::new(),
+            subprotocols_required: Vec::new(),
             extensions_offered: Vec::new(),
         }
     }

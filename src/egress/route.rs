@@ -10,7 +10,7 @@ use super::chain;
 use super::error::{Failure, Place};
 use super::hop::tcp;
 use super::hop::tls::{self, Between};
-use super::hop::upgrade::{self, Answer, Handshake};
+use super::hop::upgrade::{self, Answer};
 use super::outlook::Outlook;
 use super::params::{Egress, Server, ServerAddress, Timeouts, Way};
 use super::reached::{Declined, Link, Reached};
@@ -18,6 +18,7 @@ use super::request::{Request, outgoing};
 use super::steps::{Detail, Steps};
 use super::stumble::{Step, Stumble};
 use crate::net::Stream;
+use crate::wire::ws::answer::Offered;
 
 /// What a straight way is called in a record.
 const DIRECT: &str = "direct";
@@ -169,14 +170,15 @@ async fn ask(
 ) -> Result<Answer, Stumble> {
     let outgoing = outgoing(server, request)?;
     let stream = secured(stream, server, route, timeouts, budget, steps).await?;
-    let handshake = Handshake {
+    let offered = Offered {
         key: &request.key,
         subprotocols: &request.subprotocols,
+        required: &request.subprotocols_required,
         extensions: &request.extensions_offered,
     };
     let deadline = budget.step(timeouts.upgrade);
     let asking = async {
-        let answer = upgrade::upgrade(stream, outgoing, &handshake, deadline).await?;
+        let answer = upgrade::upgrade(stream, outgoing, &offered, deadline).await?;
         steps.learned(|| Detail::Answered(answer.status().as_u16()));
         Ok(answer)
     };
@@ -242,12 +244,13 @@ fn reached(answer: Answer, server: &Server, route: &Route<'_>, warm: bool) -> Re
             stream,
             tail,
             headers,
-            subprotocol,
+            agreed,
         } => Reached::Switched(Link {
             stream,
             tail,
             headers,
-            subprotocol,
+            subprotocol: agreed.subprotocol,
+            extensions: agreed.extensions,
             server,
             egress,
             warm,

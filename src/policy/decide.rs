@@ -27,6 +27,13 @@ pub enum Denied {
         /// What was wrong.
         why: OriginDenied,
     },
+    /// A route matches and requires a subprotocol that is not offered.
+    Subprotocol {
+        /// The route's name.
+        route: String,
+        /// Those of which it requires one.
+        required: Vec<String>,
+    },
 }
 
 /// Why the gateway takes no session now, whatever the request.
@@ -38,7 +45,8 @@ pub enum Unavailable {
     Draining,
 }
 
-/// Finds the route and asks it about the origin.
+/// Finds the route and asks it about the origin, then about the subprotocols: a page that may not
+/// connect learns nothing of what else it would need.
 pub fn decide<'p>(
     routes: &'p Routes,
     opening: &Opening,
@@ -65,6 +73,13 @@ pub fn decide<'p>(
             route: route.name.clone(),
             why,
         })?;
+    let subprotocols = &route.offers.subprotocols;
+    if !subprotocols.admit(&opening.subprotocols) {
+        return Err(Denied::Subprotocol {
+            route: route.name.clone(),
+            required: subprotocols.require.clone(),
+        });
+    }
     Ok(Decision { route, expose })
 }
 
@@ -73,6 +88,10 @@ impl std::fmt::Display for Denied {
         match self {
             Self::NoRoute => f.write_str("no route matches host, path and subprotocols"),
             Self::Origin { route, why } => write!(f, "route {route}: {why}"),
+            Self::Subprotocol { route, required } => {
+                let required = required.join(", ");
+                write!(f, "route {route}: needs one of the subprotocols {required}")
+            }
         }
     }
 }

@@ -9,9 +9,11 @@ pub mod health;
 pub mod lifetime;
 pub mod limits;
 pub mod no_proxy;
+pub mod offers;
 pub mod origin;
 pub mod pool;
 pub mod route;
+pub mod subprotocols;
 pub mod wpad;
 
 pub use decide::{Decision, Denied, Unavailable, decide};

@@ -12,6 +12,7 @@ use std::fmt;
 use http::{HeaderName, HeaderValue};
 
 use super::limits::SessionLimits;
+use super::offers::Offers;
 use super::origin::{MissingOrigin, Origins};
 use crate::wire::authority::Host;
 
@@ -34,6 +35,8 @@ pub struct Route {
     pub missing_origin: MissingOrigin,
     /// Index of its backend in the plan.
     pub backend: usize,
+    /// What of a client's offers goes on.
+    pub offers: Offers,
     /// What ends its sessions.
     pub limits: SessionLimits,
     /// How its requests change on the way.
@@ -244,6 +247,7 @@ pub(super) mod tests {
             origins: Origins::Same,
             missing_origin: MissingOrigin::Allow,
             backend: 0,
+            offers: Offers::default(),
             limits: SessionLimits {
                 idle: None,
                 session: None,

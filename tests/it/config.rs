@@ -11,6 +11,7 @@ use throughway::config;
 use throughway::egress::{Choice, Scheme, ServerAddress, Timeouts, Way};
 use throughway::observe::log::Format;
 use throughway::plan::{Limits, Plan};
+use throughway::policy::offers::{Compression, Offers};
 use throughway::policy::origin::Origins;
 
 /// What secrets resolve to, so that a leak can be searched for.
@@ -146,6 +147,40 @@ fn a_file_that_says_the_least_gets_every_default() {
     assert_eq!(route.limits.session, None);
     assert!(route.rewrite.preserve_host);
     assert!(route.listeners.is_none());
+    assert_eq!(route.offers, Offers::default());
+    assert_eq!(route.offers.compression, Compression::Pass);
+}
+
+#[test]
+fn the_rules_for_offers_are_those_of_the_file() {
+    let rules = |keys: &str| {
+        let keys = format!("backend = \"b\"\n{keys}");
+        let text = LEAST.replace("backend = \"b\"", &keys);
+        let plan = Home::new().parse(&text).unwrap_or_else(|f| panic!("{f}"));
+        let offers = plan.routes.iter().next().unwrap().offers.clone();
+        (offers, config::summary(&plan))
+    };
+    let (offers, summary) = rules(
+        "compression = 'off'\nsubprotocols = { require = ['b', 'a'], map = { a = 'b', b = 'a' }, strip = ['c'] }",
+    );
+    assert_eq!(offers.compression, Compression::Off);
+    let told = ["b", "c", "a"].map(str::to_owned);
+    let offer = offers.subprotocols.offer(&told);
+    assert_eq!(offer.inside(), ["a", "b"]);
+    assert_eq!(offer.required(), ["a", "b"]);
+    for line in [
+        "needs b or a",
+        "a goes on as b",
+        "without c",
+        "no compression",
+    ] {
+        assert!(summary.contains(line), "{line:?} is not in\n{summary}");
+    }
+    let (offers, summary) = rules("compression = 'pass'\nsubprotocols = {}");
+    assert_eq!(offers, Offers::default());
+    assert!(summary.contains("any subprotocol or none"), "{summary}");
+    // A name that is taken out meets no other.
+    rules("subprotocols = { map = { a = 'c' }, strip = ['c'] }");
 }
 
 #[test]
@@ -269,6 +304,9 @@ fn a_summary_says_what_the_file_means_and_no_secret() {
         "*.chat.example.com",
         "chat.example.com/ws/*",
         "chat.v2",
+        "needs chat.v2 or chat.v1",
+        "chat.v2 goes on as v2.chat.internal",
+        "without debug",
         "https://*.example.com",
         "https://partner.example:8443",
         "through corp",

@@ -161,6 +161,62 @@ fn kinds_and_bounds() {
 }
 
 #[test]
+fn offers() {
+    let route = |keys: &str| format!("[[route]]\nname = 'x'\nbackend = 'b'\n{keys}");
+    let rules = |rules: &str| {
+        route(&format!(
+            "match = {{ path = '/x', subprotocols = ['m'] }}\nsubprotocols = {{ {rules} }}"
+        ))
+    };
+    check(
+        &route("compression = 'of'"),
+        &["\"pass\" or \"off\"", "did you mean \"off\"?"],
+    );
+    check(
+        &route("compression = false"),
+        &["`compression` has the wrong type"],
+    );
+    check(
+        &route("subprotocols = ['v2']"),
+        &["expected a table", "match = { subprotocols = […] }"],
+    );
+    check(&rules("requires = ['a']"), &["did you mean `require`?"]);
+    check(
+        &rules("require = ['a b']"),
+        &["not a subprotocol", "a token"],
+    );
+    check(
+        &rules("require = ['a', 'a']"),
+        &["`a` is in this `require` twice"],
+    );
+    check(
+        &rules("strip = ['a', 'a']"),
+        &["`a` is in this `strip` twice"],
+    );
+    check(
+        &rules("map = { 'a/b' = 'c' }"),
+        &["not a subprotocol", "`a/b`"],
+    );
+    check(&rules("map = { a = '' }"), &["not a subprotocol"]);
+    check(&rules("map = ['a']"), &["a table of strings"]);
+    check(
+        &rules("map = { a = 'c', b = 'c' }"),
+        &["`b` cannot become `c`: `a` becomes it too"],
+    );
+    let stays = "clients offer a subprotocol of this name, which stays as it is";
+    check(&rules("require = ['a', 'b'], map = { a = 'b' }"), &[stays]);
+    check(&rules("map = { a = 'm' }"), &[stays]);
+    check(
+        &rules("require = ['a'], strip = ['a']"),
+        &["`a` is in `strip` and in `require`"],
+    );
+    check(
+        &rules("map = { a = 'b' }, strip = ['a']"),
+        &["`a` is in `strip` and in `map`"],
+    );
+}
+
+#[test]
 fn routes_and_origins() {
     let route = |keys: &str| format!("[[route]]\nname = 'x'\nbackend = 'b'\n{keys}");
     check(
@@ -187,6 +243,10 @@ fn routes_and_origins() {
     check(
         &route("match = { subprotocols = ['a b'] }"),
         &["not a subprotocol"],
+    );
+    check(
+        &route("match = { subprotocols = ['a', 'b', 'a'] }"),
+        &["`a` is in this `subprotocols` twice"],
     );
     check(&route("strip_prefix = '/ws/'"), &["it ends in a slash"]);
     check(

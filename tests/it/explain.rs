@@ -13,7 +13,7 @@ use crate::support::process::throughway;
 use crate::support::script::{Act, Script};
 use crate::support::started::written;
 
-use super::config::{Home, PASSWORD, USER};
+use super::config::{Home, LEAST, PASSWORD, USER};
 
 /// What an explanation said and how it ended.
 struct Said {
@@ -40,6 +40,7 @@ struct Row {
     path: &'static str,
     origin: Option<&'static str>,
     subprotocols: &'static [&'static str],
+    extensions: &'static [&'static str],
 }
 
 const fn row(host: &'static str, path: &'static str) -> Row {
@@ -48,6 +49,7 @@ const fn row(host: &'static str, path: &'static str) -> Row {
         path,
         origin: None,
         subprotocols: &[],
+        extensions: &[],
     }
 }
 
@@ -64,9 +66,14 @@ impl Row {
         }
     }
 
+    const fn extended_by(self, extensions: &'static [&'static str]) -> Self {
+        Self { extensions, ..self }
+    }
+
     fn name(&self) -> String {
         let Self { host, path, .. } = self;
-        format!("{host}{path} {:?} {:?}", self.origin, self.subprotocols)
+        let offers = [self.subprotocols, self.extensions];
+        format!("{host}{path} {:?} {offers:?}", self.origin)
     }
 
     fn arguments(&self) -> Vec<&'static str> {
@@ -76,6 +83,9 @@ impl Row {
         }
         for subprotocol in self.subprotocols {
             arguments.extend(["--subprotocol", subprotocol]);
+        }
+        for extension in self.extensions {
+            arguments.extend(["--extension", extension]);
         }
         arguments
     }
@@ -88,6 +98,10 @@ impl Row {
         if !self.subprotocols.is_empty() {
             let offered = self.subprotocols.join(", ");
             request = request.with(&format!("Sec-WebSocket-Protocol: {offered}"));
+        }
+        if !self.extensions.is_empty() {
+            let offered = self.extensions.join(", ");
+            request = request.with(&format!("Sec-WebSocket-Extensions: {offered}"));
         }
         request
     }
@@ -119,6 +133,11 @@ fn routes(backend: &Script) -> String {
         (
             "v2",
             "match = { host = 'chat.test', path = '/ws/*', subprotocols = ['v2', 'v3'] }",
+        ),
+        (
+            "offers",
+            "match = { host = 'chat.test', path = '/offers' }\ncompression = 'off'\n\
+             subprotocols = { require = ['v2', 'v1'], map = { v2 = 'v2.in' }, strip = ['debug'] }",
         ),
         (
             "wild",
@@ -167,6 +186,13 @@ const TABLE: &[Row] = &[
     row("chat.test", "/ws/a").offering(&["v0"]),
     row("chat.test", "/ws/a").offering(&["v 0"]),
     row("chat.test", "/ws/a").offering(&[""]),
+    row("chat.test", "/offers"),
+    row("chat.test", "/offers").offering(&["debug", "v2.in"]),
+    row("chat.test", "/offers").offering(&["debug", "v2", "x", "v1"]),
+    row("chat.test", "/offers")
+        .offering(&["v1"])
+        .extended_by(&["permessage-deflate; client_max_window_bits", "x-a; b"]),
+    row("chat.test", "/").extended_by(&["permessage-deflate; client_max_window_bits", "x-a"]),
     row("a.chat.test", "/"),
     row("a.b.chat.test", "/"),
     row("a.chat.test", "/open/a").from("https://evil.test"),
@@ -256,8 +282,15 @@ fn check(row: &Row, said: &Said, answer: &Answer, heard: Option<&str>) {
     assert_eq!(explained_headers(server), as_explained(head), "{name}");
 }
 
+/// Switches, and chooses the first subprotocol that it is offered.
 async fn willing() -> Script {
-    let good = answer(|head| good_101(head, "", ""));
+    let chosen = |head: &str| {
+        let lines = head.lines();
+        let mut offers = lines.filter_map(|l| l.strip_prefix("sec-websocket-protocol: "));
+        let first = offers.next()?.split(", ").find(|name| !name.is_empty())?;
+        Some(format!("Sec-WebSocket-Protocol: {first}\r\n"))
+    };
+    let good = answer(move |head| good_101(head, &chosen(head).unwrap_or_default(), ""));
     backend(vec![Act::Head, good]).await
 }
 
@@ -428,6 +461,55 @@ fn the_way_to_each_server_is_told_with_its_reason() {
             UNIX,
         ],
     );
+}
+
+/// What is said of a request that offers these to a route with these keys.
+fn check_offers(keys: &str, flags: &[&str], code: i32, expected: &[&str]) {
+    let home = Home::new();
+    let file = LEAST.replace("backend = \"b\"", &format!("backend = \"b\"\n{keys}"));
+    home.write("throughway.toml", &file);
+    let file = home.path("throughway.toml");
+    let mut arguments = vec!["--host", "a.test", "--path", "/"];
+    arguments.extend(flags);
+    let said = explain(&file, &arguments);
+    assert_eq!(said.code, code, "{}", said.err);
+    let column = " ".repeat(10);
+    let lines = format!(
+        "offers    {}\nanswer",
+        expected.join(&format!("\n{column}"))
+    );
+    match expected.is_empty() {
+        true => assert!(!said.out.contains("offers"), "{}", said.out),
+        false => assert!(
+            said.out.contains(&lines),
+            "{lines:?} is not in\n{}",
+            said.out
+        ),
+    }
+    arguments.push("--json");
+    let json: Value = serde_json::from_str(&explain(&file, &arguments).out).unwrap();
+    assert_eq!(json["offers"], json!(expected));
+}
+
+#[test]
+fn what_becomes_of_the_offers_is_told_where_a_route_has_rules_for_them() {
+    check_offers("", &["--subprotocol", "a"], 0, &[]);
+    let rules = "subprotocols = { require = ['v2'], map = { v2 = 'v2.in' }, strip = ['debug'] }";
+    let offered = &["--subprotocol", "debug", "--subprotocol", "v2"];
+    let expected = &[
+        "subprotocol debug does not go on",
+        "subprotocol v2 goes on as v2.in",
+        "the backend must choose one of v2.in",
+    ];
+    check_offers(rules, offered, 0, expected);
+    check_offers(
+        rules,
+        &[],
+        77,
+        &["none of v2 is offered, and one is required"],
+    );
+    let off = "no offer of compression goes on";
+    check_offers("compression = 'off'", &[], 0, &[off]);
 }
 
 #[test]

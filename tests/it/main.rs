@@ -29,6 +29,7 @@ mod http2;
 mod library;
 mod life;
 mod log;
+mod offers;
 mod origins;
 mod probe;
 mod proxied;

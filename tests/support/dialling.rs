@@ -127,6 +127,7 @@ pub fn request() -> Request {
         headers,
         key: KEY.to_owned(),
         subprotocols: vec!["chat.v1".to_owned()],
+        subprotocols_required: Vec::new(),
         extensions_offered: vec!["permessage-deflate".to_owned()],
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn check(flags: &Flags) -> Result<(), Failure> {
     let single = [("--host", &flags.host), ("--path", &flags.target)];
     let origin = flags.origin.iter().map(|origin| ("--origin", origin));
     let subprotocols = flags.subprotocol.iter().map(|s| ("--subprotocol", s));
-    let all = single.into_iter().chain(origin).chain(subprotocols);
+    let extensions = flags.extension.iter().map(|e| ("--extension", e));
+    let offers = subprotocols.chain(extensions);
+    let all = single.into_iter().chain(origin).chain(offers);
     match all
         .into_iter()
         .find(|(_, text)| text.contains(char::is_control))
@@ -67,6 +69,10 @@ fn head(flags: &Flags) -> String {
     if !flags.subprotocol.is_empty() {
         let offered = flags.subprotocol.join(", ");
         head += &format!("Sec-WebSocket-Protocol: {offered}\r\n");
+    }
+    if !flags.extension.is_empty() {
+        let offered = flags.extension.join(", ");
+        head += &format!("Sec-WebSocket-Extensions: {offered}\r\n");
     }
     head += "\r\n";
     head

@@ -33,12 +33,14 @@ pub(super) fn of(explained: &Explained<'_>) -> Value {
             "path": flags.target,
             "origin": flags.origin,
             "subprotocols": flags.subprotocol,
+            "extensions": flags.extension,
             "listener": seen.listener,
             "from": seen.address.ip().to_string(),
         },
         "route": opened.and_then(|o| o.route.as_ref()).map(|(route, _)| &route.name),
         "routes": opened.map(routes).unwrap_or_default(),
         "origin": opened.map_or(Value::Null, origin),
+        "offers": opened.map(offers).unwrap_or_default(),
         "refused": refused,
         "backend": backend,
         "found_by": explained.found_by,
@@ -65,6 +67,11 @@ fn origin(opened: &Opened<'_>) -> Value {
         "verdict": words::origin_verdict(said),
         "why": words::origin(route, said, opened),
     })
+}
+
+fn offers(opened: &Opened<'_>) -> Vec<String> {
+    let route = opened.route.as_ref();
+    route.map_or_else(Vec::new, |(route, _)| words::offers(route, opened))
 }
 
 fn server(reach: &Reach<'_>) -> Value {

@@ -47,6 +47,9 @@ pub(in crate::cli) struct Flags {
     /// A subprotocol that is offered; may be given several times
     #[arg(long, value_name = "NAME")]
     subprotocol: Vec<String>,
+    /// An extension that is offered, with its parameters; may be given several times
+    #[arg(long, value_name = "OFFER")]
+    extension: Vec<String>,
     /// The listener it comes in by; the first of the file without
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,

@@ -74,6 +74,9 @@ fn routes(explained: &Explained<'_>, lines: &mut Lines) {
     }
     if let Some((route, said)) = &opened.route {
         lines.add("origin", &words::origin(route, said, opened));
+        for (n, change) in words::offers(route, opened).iter().enumerate() {
+            lines.add(if n == 0 { "offers" } else { "" }, change);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_KEY};
 use super::judged::Opened;
 use crate::egress::{Egress, Hop, Http, Order, Outlook, Straight};
 use crate::policy::explain::{Edge, Standing};
+use crate::policy::offers::Compression;
 use crate::policy::origin::{Admitted, OriginDenied, Origins};
 use crate::policy::route::{HostPattern, Mismatch, PathPattern, Route};
 
@@ -128,6 +129,35 @@ pub(super) fn origin_verdict(said: &Result<Admitted<'_>, OriginDenied>) -> &'sta
         Ok(_) => "allowed",
         Err(_) => "refused",
     }
+}
+
+/// What a route changes in the offers of a request, and what it asks of them; nothing where it does
+/// neither.
+pub(super) fn offers(route: &Route, opened: &Opened<'_>) -> Vec<String> {
+    let rules = &route.offers.subprotocols;
+    let offered = &opened.opening.subprotocols;
+    if !rules.admit(offered) {
+        let required = rules.require.join(", ");
+        return vec![format!(
+            "none of {required} is offered, and one is required"
+        )];
+    }
+    let stripped = rules.strip.iter().filter(|name| offered.contains(name));
+    let renamed = rules.map.iter().filter(|(from, _)| offered.contains(from));
+    let mut lines: Vec<String> = stripped
+        .map(|name| format!("subprotocol {name} does not go on"))
+        .collect();
+    lines.extend(renamed.map(|(from, to)| format!("subprotocol {from} goes on as {to}")));
+    let required = rules.offer(offered).required();
+    if !required.is_empty() {
+        let required = required.join(", ");
+        lines.push(format!("the backend must choose one of {required}"));
+    }
+    match route.offers.compression {
+        Compression::Pass => {}
+        Compression::Off => lines.push("no offer of compression goes on".to_owned()),
+    }
+    lines
 }
 
 /// How a server is reached.

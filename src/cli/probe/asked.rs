@@ -234,6 +234,7 @@ fn request(flags: &Flags, url: &Url<'_>) -> Result<Request, Failure> {
         headers,
         key,
         subprotocols: flags.subprotocol.clone(),
+        subprotocols_required: Vec::new(),
         extensions_offered: Vec::new(),
     })
 }

@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::stumble::{AnswerFault, Cause, Step, Stumble, plain};
 use crate::net::Stream;
-use crate::wire::ws::answer::check_answer;
+use crate::wire::ws::answer::{Agreed, Offered, check_answer};
 
 /// Longest answer head, and what hyper buffers at most.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -36,13 +36,6 @@ const AHEAD_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 const TEXT_CHARS_MAX: usize = 200;
 
-/// What the backend must answer to.
-pub(in crate::egress) struct Handshake<'a> {
-    pub(in crate::egress) key: &'a str,
-    pub(in crate::egress) subprotocols: &'a [String],
-    pub(in crate::egress) extensions: &'a [String],
-}
-
 /// The backend's answer.
 pub(in crate::egress) enum Answer {
     /// A 101 that holds.
@@ -50,7 +43,7 @@ pub(in crate::egress) enum Answer {
         stream: Stream,
         tail: Bytes,
         headers: HeaderMap,
-        subprotocol: Option<String>,
+        agreed: Agreed,
     },
     /// Anything else that is HTTP.
     Declined {
@@ -77,7 +70,7 @@ type Response = http::Response<Incoming>;
 pub(in crate::egress) async fn upgrade(
     stream: Stream,
     request: http::Request<Empty<Bytes>>,
-    handshake: &Handshake<'_>,
+    offered: &Offered<'_>,
     deadline: Instant,
 ) -> Result<Answer, Stumble> {
     let answered = Arc::new(AtomicBool::new(false));
@@ -99,7 +92,7 @@ pub(in crate::egress) async fn upgrade(
     };
     answered.store(true, Ordering::Relaxed);
     let answer = match response.status() {
-        StatusCode::SWITCHING_PROTOCOLS => switched(response, driven, handshake),
+        StatusCode::SWITCHING_PROTOCOLS => switched(response, driven, offered),
         _ => declined(response, driven, deadline).await,
     };
     answer.map_err(|cause| stumble(cause, true))
@@ -130,26 +123,16 @@ fn cause_of(error: &hyper::Error) -> Cause {
     }
 }
 
-fn switched(
-    response: Response,
-    driven: Driven,
-    handshake: &Handshake<'_>,
-) -> Result<Answer, Cause> {
-    let subprotocol = check_answer(
-        response.version(),
-        response.headers(),
-        handshake.key,
-        handshake.subprotocols,
-        handshake.extensions,
-    )
-    .map_err(|error| Cause::Answer(AnswerFault::Invalid(error)))?;
+fn switched(response: Response, driven: Driven, offered: &Offered<'_>) -> Result<Answer, Cause> {
+    let agreed = check_answer(response.version(), response.headers(), offered)
+        .map_err(|error| Cause::Answer(AnswerFault::Invalid(error)))?;
     let (head, _) = response.into_parts();
     let parts = driven.connection.into_parts();
     Ok(Answer::Switched {
         stream: parts.io.into_inner().stream,
         tail: parts.read_buf,
         headers: head.headers,
-        subprotocol,
+        agreed,
     })
 }
 
@@ -301,14 +284,15 @@ mod tests {
     async fn a_backend_that_is_gone_before_the_request_was_not_asked() {
         let (near, far) = tokio::net::UnixStream::pair().expect("a pair of sockets");
         drop(far);
-        let handshake = Handshake {
+        let offered = Offered {
             key: "",
             subprotocols: &[],
+            required: &[],
             extensions: &[],
         };
         let deadline = Instant::now() + Duration::from_secs(5);
         let request = http::Request::new(Empty::new());
-        let answer = upgrade(Stream::Unix(near), request, &handshake, deadline).await;
+        let answer = upgrade(Stream::Unix(near), request, &offered, deadline).await;
         let Err(stumble) = answer else {
             panic!("nobody could have answered");
         };

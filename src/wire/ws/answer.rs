@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderMap, Version};
 
 use super::accept::accept_for;
+use super::extensions::Extensions;
 use crate::wire::fields::{self, Twice};
 use crate::wire::list;
 
@@ -33,28 +34,55 @@ pub enum AnswerError {
     SubprotocolTwice,
     /// A subprotocol that was not offered.
     SubprotocolNotOffered,
+    /// None of the subprotocols of which one is required.
+    SubprotocolRequired,
     /// An extension that was not offered.
     ExtensionNotOffered,
     /// A 101 has no body (RFC 9110 §8.6, RFC 9112 §6.1), yet this one announces one.
     Body,
 }
 
-/// Holds a 101 against the request it answers; the subprotocol the backend chose, if any.
+/// What a 101 must answer to.
+#[derive(Debug, Clone, Copy)]
+pub struct Offered<'a> {
+    /// The `Sec-WebSocket-Key`.
+    pub key: &'a str,
+    /// The subprotocols.
+    pub subprotocols: &'a [String],
+    /// Those of them of which one must be chosen; empty: none need be.
+    pub required: &'a [String],
+    /// The names of the extensions.
+    pub extensions: &'a [String],
+}
+
+/// What a 101 that holds agrees on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Agreed {
+    /// The subprotocol that was chosen, if any.
+    pub subprotocol: Option<String>,
+    /// The extensions that were.
+    pub extensions: Extensions,
+}
+
+/// Holds a 101 against the request it answers.
 pub fn check_answer(
     version: Version,
     headers: &HeaderMap,
-    key: &str,
-    offered_subprotocols: &[String],
-    offered_extensions: &[String],
-) -> Result<Option<String>, AnswerError> {
+    offered: &Offered<'_>,
+) -> Result<Agreed, AnswerError> {
     if version != Version::HTTP_11 {
         return Err(AnswerError::Version);
     }
     check_no_body(headers)?;
     check_tokens(headers)?;
-    check_accept(headers, key)?;
-    check_extensions(headers, offered_extensions)?;
-    check_subprotocol(headers, offered_subprotocols)
+    check_accept(headers, offered.key)?;
+    check_extensions(headers, offered.extensions)?;
+    let subprotocol = check_subprotocol(headers, offered.subprotocols)?;
+    check_required(subprotocol.as_ref(), offered.required)?;
+    Ok(Agreed {
+        subprotocol,
+        extensions: Extensions::agreed(headers),
+    })
 }
 
 fn check_no_body(headers: &HeaderMap) -> Result<(), AnswerError> {
@@ -119,6 +147,14 @@ fn check_subprotocol(
         .ok_or(AnswerError::SubprotocolNotOffered)
 }
 
+fn check_required(chosen: Option<&String>, required: &[String]) -> Result<(), AnswerError> {
+    let is_one = chosen.is_some_and(|chosen| required.contains(chosen));
+    match required.is_empty() || is_one {
+        true => Ok(()),
+        false => Err(AnswerError::SubprotocolRequired),
+    }
+}
+
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -130,6 +166,9 @@ impl fmt::Display for AnswerError {
             Self::AcceptWrong => "Sec-WebSocket-Accept does not answer our key",
             Self::SubprotocolTwice => "Sec-WebSocket-Protocol came more than once",
             Self::SubprotocolNotOffered => "its subprotocol was not offered",
+            Self::SubprotocolRequired => {
+                "it chose none of the subprotocols that the route requires"
+            }
             Self::ExtensionNotOffered => "an extension was not offered",
             Self::Body => "it announces a body",
         })
@@ -143,7 +182,7 @@ mod tests {
     use super::*;
     use AnswerError::{
         AcceptMissing, AcceptTwice, AcceptWrong, Body, Connection, ExtensionNotOffered,
-        SubprotocolNotOffered, SubprotocolTwice, Upgrade,
+        SubprotocolNotOffered, SubprotocolRequired, SubprotocolTwice, Upgrade,
     };
     use http::HeaderValue;
 
@@ -151,7 +190,7 @@ mod tests {
     const GOOD: &str = "Upgrade: websocket\nConnection: Upgrade\n\
                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n";
 
-    fn answer(text: &str) -> Result<Option<String>, AnswerError> {
+    fn answer(text: &str, required: &[&str]) -> Result<Agreed, AnswerError> {
         let mut headers = HeaderMap::new();
         for line in text.lines() {
             let (name, value) = line.split_once(':').expect("a test's line has a colon");
@@ -160,12 +199,20 @@ mod tests {
         }
         let offered = ["chat.v2".to_owned(), "chat.v1".to_owned()];
         let extensions = ["permessage-deflate".to_owned()];
-        check_answer(Version::HTTP_11, &headers, KEY, &offered, &extensions)
+        let required: Vec<String> = required.iter().map(|&r| r.to_owned()).collect();
+        let offered = Offered {
+            key: KEY,
+            subprotocols: &offered,
+            required: &required,
+            extensions: &extensions,
+        };
+        check_answer(Version::HTTP_11, &headers, &offered)
     }
 
     fn check(text: &str, expected: Result<Option<&str>, AnswerError>) {
         let expected = expected.map(|s| s.map(str::to_owned));
-        assert_eq!(answer(text), expected, "{text}");
+        let chosen = answer(text, &[]).map(|agreed| agreed.subprotocol);
+        assert_eq!(chosen, expected, "{text}");
     }
 
     #[test]
@@ -239,8 +286,37 @@ mod tests {
     #[test]
     fn only_http_1_1_has_a_101() {
         for version in [Version::HTTP_10, Version::HTTP_2] {
-            let verdict = check_answer(version, &HeaderMap::new(), KEY, &[], &[]);
+            let offered = Offered {
+                key: KEY,
+                subprotocols: &[],
+                required: &[],
+                extensions: &[],
+            };
+            let verdict = check_answer(version, &HeaderMap::new(), &offered);
             assert_eq!(verdict, Err(AnswerError::Version));
         }
+    }
+
+    #[test]
+    fn one_of_those_that_are_required_is_chosen() {
+        let check = |chosen: &str, required: &[&str], expected: Option<AnswerError>| {
+            let text = format!("{GOOD}{chosen}");
+            let error = answer(&text, required).err();
+            assert_eq!(error, expected, "{chosen:?} of {required:?}");
+        };
+        let v1 = "Sec-WebSocket-Protocol: chat.v1";
+        check("", &[], None);
+        check(v1, &["chat.v1"], None);
+        check(v1, &["chat.v2", "chat.v1"], None);
+        check(v1, &["chat.v2"], Some(SubprotocolRequired));
+        check("", &["chat.v2"], Some(SubprotocolRequired));
+    }
+
+    #[test]
+    fn compression_that_was_agreed_on_is_told() {
+        let deflate = |text: &str| answer(text, &[]).map(|agreed| agreed.extensions.deflate);
+        assert_eq!(deflate(GOOD), Ok(false));
+        let with = format!("{GOOD}Sec-WebSocket-Extensions: Permessage-Deflate ; a=\"b,c\"");
+        assert_eq!(deflate(&with), Ok(true));
     }
 }

@@ -31,8 +31,6 @@ pub struct Opening {
     pub origin: Option<String>,
     /// The subprotocols offered, in the client's order.
     pub subprotocols: Vec<String>,
-    /// The names of the extensions offered, without their parameters.
-    pub extensions: Vec<String>,
     /// All header lines as they came.
     pub headers: HeaderMap,
 }
@@ -94,7 +92,6 @@ pub fn judge(head: RequestHead) -> Result<Opening, HandshakeError> {
         key: key(&headers)?,
         origin: origin(&headers)?,
         subprotocols: subprotocols(&headers)?,
-        extensions: extension_names(&headers),
         headers,
     })
 }
@@ -193,14 +190,6 @@ fn subprotocols(headers: &HeaderMap) -> Result<Vec<String>, HandshakeError> {
     }
 }
 
-/// The names in `Sec-WebSocket-Extensions`, parameters left out (RFC 6455 §9.1).
-pub fn extension_names(headers: &HeaderMap) -> Vec<String> {
-    fields::tokens(headers, &header::SEC_WEBSOCKET_EXTENSIONS)
-        .map(|extension| extension.split(';').next().unwrap_or_default())
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect()
-}
-
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -282,7 +271,6 @@ mod tests {
         assert_eq!(opening.key, "dGhlIHNhbXBsZSBub25jZQ==");
         assert_eq!(opening.origin.as_deref(), Some("http://example.com"));
         assert_eq!(opening.subprotocols, ["chat", "superchat"]);
-        assert_eq!(opening.extensions, ["permessage-deflate", "x-a"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod answer;
 pub mod close;
 pub mod control;
+pub mod extensions;
 pub mod frame;
 pub mod handshake;
 pub mod layout;

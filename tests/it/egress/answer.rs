@@ -38,7 +38,8 @@ async fn a_good_101_in_any_pieces_makes_a_link_and_keeps_its_tail() {
         let pieces = move |head: &str| {
             good_101(
                 head,
-                "Sec-WebSocket-Protocol: chat.v1\r\nX-A: b\r\n",
+                "Sec-WebSocket-Protocol: chat.v1\r\nX-A: b\r\n\
+                 Sec-WebSocket-Extensions: Permessage-Deflate ; a=\"b, c\"\r\n",
                 "first\0bytes",
             )
         };
@@ -53,6 +54,7 @@ async fn a_good_101_in_any_pieces_makes_a_link_and_keeps_its_tail() {
         let (dialled, _backend) = dialled(script).await;
         let mut link = linked(&dialled).await;
         assert_eq!(link.subprotocol.as_deref(), Some("chat.v1"));
+        assert!(link.extensions.deflate && !link.extensions.others);
         assert_eq!(link.headers["x-a"], "b");
         let mut all = link.tail.to_vec();
         let mut byte = [0];

@@ -45,6 +45,10 @@ impl At<'_> {
                 "the backend chose a subprotocol that was not offered",
                 "offer it by --subprotocol, or correct the backend",
             ),
+            AnswerError::SubprotocolRequired => (
+                "the backend chose none of the subprotocols that are required",
+                "correct the backend",
+            ),
             AnswerError::ExtensionNotOffered => (
                 "the backend chose an extension that was not offered",
                 "correct the backend, or what stands before it",
