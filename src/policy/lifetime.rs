@@ -1,11 +1,11 @@
 //! How old an idle tunnel may get: as old as the configuration says, until cuts teach that
 //! somebody on the way ends them sooner.
 //!
-//! Whoever ends idle connections does so at one age, again and again. A proxy that is restarted
-//! ends all of them at once, at whatever age they have, and teaches nothing by that. Knows neither
-//! a clock nor a tunnel: time is an argument.
+//! Knows neither a clock nor a tunnel: time is an argument.
 
 use std::time::{Duration, Instant};
+
+use super::cuts::Cuts;
 
 /// Whoever cuts sooner than this wants no idle tunnels, and to renew them would be a nuisance. Common
 /// servers give a client 10 seconds or 60 to begin its request.
@@ -15,14 +15,7 @@ pub const AGE_MIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Lifetime {
     age_max: Duration,
-    suspected: Option<Suspicion>,
-}
-
-/// One cut: no proof yet.
-#[derive(Debug, Clone, Copy)]
-struct Suspicion {
-    age: Duration,
-    since: Instant,
+    cuts: Cuts,
 }
 
 /// What two cuts that agree have taught.
@@ -39,7 +32,7 @@ impl Lifetime {
     pub fn new(age_max: Duration) -> Self {
         Self {
             age_max,
-            suspected: None,
+            cuts: Cuts::default(),
         }
     }
 
@@ -55,31 +48,14 @@ impl Lifetime {
         if age < AGE_MIN || age >= self.age_max {
             return None;
         }
-        match self.suspected.filter(|first| is_about(first.age, age)) {
-            // Perhaps it was the same event that cut both.
-            Some(first) if opened < first.since => None,
-            Some(first) => Some(self.learn(first.age.min(age))),
-            None => {
-                self.suspected = Some(Suspicion { age, since: now });
-                None
-            }
-        }
-    }
-
-    // A fifth is kept as a margin: a timer of the other side may be as coarse as its seconds.
-    fn learn(&mut self, cut_at: Duration) -> Learned {
+        let cut_at = self.cuts.agree(opened, now)?;
+        // A fifth is kept as a margin: a timer of the other side may be as coarse as its seconds.
         self.age_max = cut_at * 4 / 5;
-        self.suspected = None;
-        Learned {
+        Some(Learned {
             cut_at,
             age_max: self.age_max,
-        }
+        })
     }
-}
-
-fn is_about(a: Duration, b: Duration) -> bool {
-    let (low, high) = (a.min(b), a.max(b));
-    high - low <= low / 4
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod auth_for;
 pub mod backoff;
+mod cuts;
 pub mod decide;
 pub mod explain;
 pub mod forward;
