@@ -2,6 +2,7 @@
 
 pub mod auth_for;
 pub mod backoff;
+pub mod clients;
 mod cuts;
 pub mod decide;
 pub mod explain;
@@ -13,6 +14,7 @@ pub mod no_proxy;
 pub mod offers;
 pub mod origin;
 pub mod pool;
+pub mod rate;
 pub mod route;
 pub mod subprotocols;
 pub mod wpad;
