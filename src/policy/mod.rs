@@ -13,6 +13,7 @@ pub mod limits;
 pub mod no_proxy;
 pub mod offers;
 pub mod origin;
+pub mod pace;
 pub mod pool;
 pub mod rate;
 pub mod route;
