@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::policy::drain::Drain;
 use crate::policy::route::Routes;
 use crate::{egress, front, listen, observe};
 
@@ -26,8 +27,8 @@ pub struct Plan {
     pub threads: Option<usize>,
     /// The limits of the whole process.
     pub limits: Limits,
-    /// How long running sessions may go on after a signal to stop.
-    pub drain: Duration,
+    /// How running sessions are ended after a signal to stop.
+    pub drain: Drain,
     /// Whether a 502 or a 504 says in `Proxy-Status` (RFC 9209) what kind of failure it was.
     pub proxy_status: bool,
     /// The log.

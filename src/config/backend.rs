@@ -16,7 +16,7 @@ use super::field::Field;
 use super::leg::Leg;
 use super::reader::Section;
 use super::url::{NotAUrl, Target, Url};
-use super::{automatic, environment, rewrite, schema};
+use super::{automatic, environment, ping, rewrite, schema};
 
 /// The straight way, as the file calls it.
 pub(super) const DIRECT: &str = "direct";
@@ -44,6 +44,7 @@ pub(super) fn lower(field: Field<'_>, egresses: &Egresses<'_>) -> Option<Backend
     let tls = section.section("tls", &schema::BACKEND_TLS);
     let way = way(section, egresses);
     let timeouts = timeouts(section);
+    let ping = ping::lower(section, &schema::BACKEND_PING);
     let servers = section.required("servers").map(servers).unwrap_or_default();
     let uses_tls = servers.iter().any(|s| s.scheme == Scheme::Wss);
     if let Some(tls) = tls.filter(|_| !uses_tls && !servers.is_empty()) {
@@ -66,6 +67,7 @@ pub(super) fn lower(field: Field<'_>, egresses: &Egresses<'_>) -> Option<Backend
         servers: servers.collect(),
         turn: RoundRobin::default(),
         way: way?,
+        ping,
         timeouts,
     })
 }

@@ -40,6 +40,15 @@ impl<'a> Field<'a> {
         self.value.get_ref().is_table()
     }
 
+    pub(super) fn is_text(&self) -> bool {
+        self.value.get_ref().is_str()
+    }
+
+    /// Whether it is this word.
+    pub(super) fn is(&self, word: &str) -> bool {
+        self.value.get_ref().as_str() == Some(word)
+    }
+
     /// Reports that the value is not what it should be.
     pub(super) fn wrong(&self, expected: &str, help: Option<String>) {
         let fault = Fault::at(self.span(), format!("`{}` has the wrong type", self.key));
@@ -132,6 +141,15 @@ impl<'a> Field<'a> {
     pub(super) fn size(self, bounds: RangeInclusive<usize>) -> Option<usize> {
         self.with_unit("a size with a unit, such as \"16KiB\"", "KiB", |text| {
             value::size(text, &bounds)
+        })
+    }
+
+    /// A size, or the word `none` for `None`.
+    pub(super) fn size_or_none(self, bounds: RangeInclusive<usize>) -> Option<Option<usize>> {
+        let expected = "a size with a unit, such as \"64KiB\", or \"none\"";
+        self.with_unit(expected, "KiB", |text| match text {
+            "none" => Ok(None),
+            text => value::size(text, &bounds).map(Some),
         })
     }
 

@@ -2,18 +2,18 @@
 //!
 //! Goes on after each fault, so the plan it makes counts only where there was none.
 
-use std::time::Duration;
-
 use tracing_subscriber::EnvFilter;
 
+use crate::egress::Backend;
 use crate::observe::log::{self, Format};
 use crate::plan::{Limits, Plan, THREADS_MAX};
+use crate::policy::limits::Ping;
 use crate::policy::route::Routes;
 
 use super::context::Text;
 use super::fault::Fault;
 use super::reader::Section;
-use super::{backend, egress, listener, name, origin, route, schema, suggest};
+use super::{backend, drain, egress, listener, name, origin, route, schema, suggest};
 
 /// The only version of the file's shape that there is.
 const VERSION: usize = 1;
@@ -22,8 +22,6 @@ const VERSION: usize = 1;
 const CONNECTIONS_MAX: usize = 1_000_000;
 
 const HEAD_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
-
-const DRAIN: Duration = Duration::from_secs(30);
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -35,32 +33,31 @@ pub(super) fn file(file: Section<'_>) -> Plan {
     let (listeners, listener_names) = listener::lower(file, &certificates);
     let egresses = egress::lower(file);
     let backends = name::named(file, "backend", &[]);
+    let names = backends.iter().map(|field| field.key).collect();
+    let lowered: Vec<Backend> = backends
+        .into_iter()
+        .filter_map(|f| backend::lower(f, &egresses))
+        .collect();
+    let pings = lowered.iter().filter(|b| b.ping != Ping::Off);
     let known = route::Known {
         listeners: listener_names,
-        backends: backends.iter().map(|field| field.key).collect(),
+        backends: names,
+        pinged: pings.map(|b| b.name.as_str()).collect(),
         origins: origin::groups(file),
     };
-    let lowered = backends
-        .into_iter()
-        .filter_map(|f| backend::lower(f, &egresses));
+    let routes = Routes::new(route::lower(file, &known));
     Plan {
         listeners,
         certificates: certificates.facts,
-        backends: lowered.collect(),
-        routes: Routes::new(route::lower(file, &known)),
+        backends: lowered,
+        routes,
         threads: threads(file),
         limits: limits(file),
-        drain: drain(file),
+        drain: drain::lower(file),
         proxy_status: proxy_status(file),
         log: log(file),
         page: None,
     }
-}
-
-fn drain(file: Section<'_>) -> Duration {
-    let server = file.section("server", &schema::SERVER);
-    let drain = server.and_then(|s| s.section("drain", &schema::DRAIN));
-    drain.map_or(DRAIN, |d| d.duration("timeout", DRAIN))
 }
 
 fn threads(file: Section<'_>) -> Option<usize> {

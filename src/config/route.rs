@@ -1,6 +1,5 @@
 //! Routes: what they match, where they lead, and that no two match the same.
 
-use crate::policy::limits::SessionLimits;
 use crate::policy::origin::MissingOrigin;
 use crate::policy::route::{HostPattern, PathPattern, Route};
 use crate::wire::authority::Host;
@@ -9,17 +8,15 @@ use super::context::{Text, unknown_name};
 use super::fault::Fault;
 use super::origin::Groups;
 use super::reader::Section;
-use super::{name, offers, origin, rewrite, schema};
-use std::time::Duration;
-
-/// A session in which neither side says anything for this long is most likely forgotten.
-const IDLE: Duration = Duration::from_secs(5 * 60);
+use super::{limits, name, offers, origin, ping, rate, rewrite, schema};
 
 /// What a route may refer to.
 pub(super) struct Known<'a> {
     pub(super) listeners: Vec<Text<'a>>,
     /// In the order of the plan.
     pub(super) backends: Vec<&'a str>,
+    /// Those of them to which pings are sent.
+    pub(super) pinged: Vec<&'a str>,
     pub(super) origins: Groups<'a>,
 }
 
@@ -62,7 +59,12 @@ fn route(section: Section<'_>, known: &Known<'_>) -> Option<Route> {
     let missing_origin = section.choice("missing_origin", &missing_origin);
     let backend = backend(section, known);
     let offers = offers::lower(section, &subprotocols);
-    let limits = limits(section);
+    let backend_pings = backend.is_some_and(|n| known.pinged.contains(&known.backends[n]));
+    let frames = limits::frames(section, backend_pings);
+    let records = limits::records(section);
+    let limits = limits::lower(section);
+    let rates = rate::lower(section);
+    let ping = ping::lower(section, &schema::ROUTE_PING);
     let rewrite = rewrite::lower(section);
     Some(Route {
         name: section.text("name")?.text.to_owned(),
@@ -74,7 +76,11 @@ fn route(section: Section<'_>, known: &Known<'_>) -> Option<Route> {
         missing_origin,
         backend: backend?,
         offers,
+        frames,
         limits,
+        rates,
+        ping,
+        records,
         rewrite,
     })
 }
@@ -97,15 +103,6 @@ fn backend(section: Section<'_>, known: &Known<'_>) -> Option<usize> {
         unknown_name(section.cx, &name, "backend", known.backends.iter().copied());
     }
     index
-}
-
-fn limits(section: Section<'_>) -> SessionLimits {
-    let limits = section.section("limits", &schema::ROUTE_LIMITS);
-    let limit = |key| limits.and_then(|l| l.field(key)?.duration_or_none());
-    SessionLimits {
-        idle: limit("idle").unwrap_or(Some(IDLE)),
-        session: limit("session").unwrap_or(None),
-    }
 }
 
 fn host(section: Section<'_>) -> Option<HostPattern> {

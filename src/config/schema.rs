@@ -68,6 +68,8 @@ sections! {
     }
     DRAIN "server.drain" {
         "timeout" "duration" "30s"
+        "spread" "duration or \"none\"" "half of `timeout`"
+        "close_code" "integer" "1001"
     }
     LISTENER "listener" {
         "name" "name" "required"
@@ -100,7 +102,11 @@ sections! {
         "backend" "name" "required"
         "compression" "\"pass\" or \"off\"" "pass"
         "subprotocols" "table" "empty"
+        "frames" "\"observe\", \"validate\" or \"opaque\"" "observe"
         "limits" "table" "empty"
+        "rate" "table" "none"
+        "ping" "table, \"auto\" or \"off\"" "off"
+        "record" "table" "empty"
         "strip_prefix" "path" "none"
         "set_headers" "table of strings" "empty"
         "remove_headers" "list of header names" "empty"
@@ -119,11 +125,38 @@ sections! {
     ROUTE_LIMITS "route.limits" {
         "idle" "duration or \"none\"" "5m"
         "session" "duration or \"none\"" "none"
+        "frame_bytes" "size or \"none\"" "none"
+        "message_bytes" "size or \"none\"" "none"
+    }
+    ROUTE_RATE "route.rate" {
+        "session" "table" "none"
+        "client" "table" "none"
+    }
+    ROUTE_RATE_SESSION "route.rate.session" {
+        "messages" "rate of messages" "any"
+        "bytes" "rate of bytes" "any"
+        "burst" "duration" "1s"
+        "action" "\"delay\" or \"close\"" "delay"
+    }
+    ROUTE_RATE_CLIENT "route.rate.client" {
+        "messages" "rate of messages" "any"
+        "bytes" "rate of bytes" "any"
+        "burst" "duration" "1s"
+        "action" "\"delay\" or \"close\"" "delay"
+    }
+    ROUTE_PING "route.ping" {
+        "every" "duration" "required"
+        "timeout" "duration" "10s"
+    }
+    ROUTE_RECORD "route.record" {
+        "start" "true or false" "false"
+        "every" "duration or \"none\"" "none"
     }
     BACKEND "backend.NAME" {
         "servers" "list of tables" "required"
         "tls" "table" "empty"
         "egress" "name, \"env\", \"auto\" or \"direct\"" "direct"
+        "ping" "table, \"auto\" or \"off\"" "off"
         "timeouts" "table" "empty"
     }
     BACKEND_SERVER "backend.NAME.servers" {
@@ -134,6 +167,10 @@ sections! {
         "server_name" "host" "the URL's host"
         "client_cert" "file" "none"
         "client_key" "file" "none"
+    }
+    BACKEND_PING "backend.NAME.ping" {
+        "every" "duration" "required"
+        "timeout" "duration" "10s"
     }
     BACKEND_TIMEOUTS "backend.NAME.timeouts" {
         "resolve" "duration" "5s"

@@ -4,18 +4,17 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::egress::{Backend, Way};
 use crate::listen;
 use crate::observe::log::Format;
 use crate::plan::{CertificateFacts, Plan};
-use crate::policy::offers::{Compression, Offers};
 use crate::policy::origin::{MissingOrigin, Origins};
 use crate::policy::route::Route;
 
 use super::value::{show_duration, show_size};
-use super::ways;
+use super::{ways, words};
 
 /// What a plan means, for people: listeners, certificates, routes in the order in which they are
 /// tried, backends, egresses and limits.
@@ -131,51 +130,14 @@ fn route(route: &Route, backends: &[Backend]) -> [Vec<String>; 6] {
         matching.push(format!("on {}", listeners.join(", ")));
     }
     let backend = backends.get(route.backend).map_or("", |b| b.name.as_str());
-    let limits = [
-        ("idle", route.limits.idle),
-        ("session", route.limits.session),
-    ];
     [
         one(&route.name),
         matching,
-        offers(route),
+        words::offers(route),
         origins(route),
         one(backend),
-        limits
-            .map(|(name, limit)| format!("{name} {}", limit_or_none(limit)))
-            .to_vec(),
+        words::limits(route),
     ]
-}
-
-fn offers(route: &Route) -> Vec<String> {
-    let Offers {
-        compression,
-        subprotocols,
-    } = &route.offers;
-    let mut lines = match (
-        route.subprotocols.is_empty(),
-        subprotocols.require.is_empty(),
-    ) {
-        (true, true) => one("any subprotocol or none"),
-        (false, _) => route.subprotocols.clone(),
-        (true, false) => Vec::new(),
-    };
-    if !subprotocols.require.is_empty() {
-        lines.push(format!("needs {}", subprotocols.require.join(" or ")));
-    }
-    let renamed = subprotocols.map.iter();
-    lines.extend(renamed.map(|(from, to)| format!("{from} goes on as {to}")));
-    let stripped = subprotocols.strip.iter();
-    lines.extend(stripped.map(|name| format!("without {name}")));
-    match compression {
-        Compression::Pass => {}
-        Compression::Off => lines.push("no compression".to_owned()),
-    }
-    lines
-}
-
-fn limit_or_none(limit: Option<Duration>) -> String {
-    limit.map_or_else(|| "none".to_owned(), show_duration)
 }
 
 fn origins(route: &Route) -> Vec<String> {
@@ -205,7 +167,9 @@ fn backend(backend: &Backend) -> [Vec<String>; 3] {
         Way::Auto(_) => "through what auto finds".to_owned(),
     };
     let servers = backend.servers.iter().map(|s| s.url.clone());
-    [one(&backend.name), servers.collect(), one(way)]
+    let mut way = one(way);
+    way.extend(words::pings(backend.ping));
+    [one(&backend.name), servers.collect(), way]
 }
 
 fn limits(plan: &Plan) -> Vec<[Vec<String>; 2]> {
@@ -227,7 +191,7 @@ fn limits(plan: &Plan) -> Vec<[Vec<String>; 2]> {
         ("connections", plan.limits.connections.to_string()),
         ("handshake", show_duration(plan.limits.handshake)),
         ("head_bytes", show_size(plan.limits.head_bytes_max)),
-        ("drain", show_duration(plan.drain)),
+        ("drain", words::drain(plan.drain)),
         ("proxy_status", proxy_status.to_owned()),
         ("log", format!("{} as {format}", plan.log.level)),
     ];

@@ -228,6 +228,7 @@ mod tests {
             servers: Vec::new(),
             turn: crate::policy::pool::RoundRobin::default(),
             way: Way::Direct,
+            ping: crate::policy::limits::Ping::Off,
             timeouts: Timeouts::default(),
         };
         let request = Request {

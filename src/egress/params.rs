@@ -16,6 +16,7 @@ use super::by_scheme::ByScheme;
 use super::pac::Pac;
 use super::versions::{Offer, Versions};
 use super::warm::Warm;
+use crate::policy::limits::Ping;
 use crate::policy::no_proxy::NoProxy;
 use crate::policy::pool::RoundRobin;
 use crate::wire::authority::Host;
@@ -31,6 +32,8 @@ pub struct Backend {
     pub turn: RoundRobin,
     /// How its servers are reached.
     pub way: Way,
+    /// When its servers are asked for a sign of life.
+    pub ping: Ping,
     /// The deadlines of one dial.
     pub timeouts: Timeouts,
 }

@@ -227,7 +227,7 @@ impl Gateway {
         acceptors.ended().await;
         keepers.ended().await;
         tokio::select! {
-            ended = timeout(plan.drain, sessions.ended()) => if ended.is_ok() { return },
+            ended = timeout(plan.drain.timeout, sessions.ended()) => if ended.is_ok() { return },
             () = hurry => {}
         }
         tracing::info!(sessions = self.sessions(), "cutting what is still open");

@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod clients;
 mod cuts;
 pub mod decide;
+pub mod drain;
 pub mod explain;
 pub mod forward;
 pub mod health;

@@ -11,9 +11,10 @@ use std::fmt;
 
 use http::{HeaderName, HeaderValue};
 
-use super::limits::SessionLimits;
+use super::limits::{Frames, Ping, Records, SessionLimits};
 use super::offers::Offers;
 use super::origin::{MissingOrigin, Origins};
+use super::rate::Rates;
 use crate::wire::authority::Host;
 
 /// A route as the configuration gives it.
@@ -37,8 +38,16 @@ pub struct Route {
     pub backend: usize,
     /// What of a client's offers goes on.
     pub offers: Offers,
+    /// How closely the frames of its sessions are looked at.
+    pub frames: Frames,
     /// What ends its sessions.
     pub limits: SessionLimits,
+    /// How fast its clients may talk.
+    pub rates: Rates,
+    /// When its clients are asked for a sign of life.
+    pub ping: Ping,
+    /// Which records its sessions leave while they run.
+    pub records: Records,
     /// How its requests change on the way.
     pub rewrite: Rewrite,
 }
@@ -248,10 +257,16 @@ pub(super) mod tests {
             missing_origin: MissingOrigin::Allow,
             backend: 0,
             offers: Offers::default(),
+            frames: Frames::Observe,
             limits: SessionLimits {
                 idle: None,
                 session: None,
+                frame_bytes: None,
+                message_bytes: None,
             },
+            rates: Rates::default(),
+            ping: Ping::Off,
+            records: Records::default(),
             rewrite: Rewrite::default(),
         }
     }

@@ -11,8 +11,11 @@ use throughway::config;
 use throughway::egress::{Choice, Scheme, ServerAddress, Timeouts, Way};
 use throughway::observe::log::Format;
 use throughway::plan::{Limits, Plan};
+use throughway::policy::drain::Drain;
+use throughway::policy::limits::{Frames, Ping, Records};
 use throughway::policy::offers::{Compression, Offers};
 use throughway::policy::origin::Origins;
+use throughway::policy::rate::{Action, Per, Rate, Rates};
 
 /// What secrets resolve to, so that a leak can be searched for.
 pub(crate) const USER: &str = "hunter-the-user";
@@ -136,7 +139,7 @@ fn every_example_loads() {
 fn a_file_that_says_the_least_gets_every_default() {
     let plan = Home::new().parse(LEAST).unwrap();
     assert_eq!(plan.limits, Limits::default());
-    assert_eq!(plan.drain, Duration::from_secs(30));
+    assert_eq!(plan.drain, Drain::default());
     assert_eq!(plan.log, throughway::observe::log::Params::default());
     assert!(plan.listeners[0].tls.is_none());
     assert_eq!(plan.backends[0].timeouts, Timeouts::default());
@@ -149,16 +152,119 @@ fn a_file_that_says_the_least_gets_every_default() {
     assert!(route.listeners.is_none());
     assert_eq!(route.offers, Offers::default());
     assert_eq!(route.offers.compression, Compression::Pass);
+    assert_eq!((route.frames, route.ping), (Frames::Observe, Ping::Off));
+    assert_eq!(route.limits.frame_bytes, None);
+    assert_eq!(route.limits.message_bytes, None);
+    assert_eq!(route.rates, Rates::default());
+    assert_eq!(route.records, Records::default());
+    assert_eq!(plan.backends[0].ping, Ping::Off);
+}
+
+/// The plan of a file whose one route has these keys, and what `check` says of it.
+fn routed(keys: &str) -> (Plan, String) {
+    let keys = format!("backend = \"b\"\n{keys}");
+    let text = LEAST.replace("backend = \"b\"", &keys);
+    let plan = Home::new().parse(&text).unwrap_or_else(|f| panic!("{f}"));
+    let summary = config::summary(&plan);
+    (plan, summary)
+}
+
+#[test]
+fn limits_of_frames_rates_pings_and_records_are_those_of_the_file() {
+    let (plan, summary) = routed(
+        "frames = 'validate'
+limits = { frame_bytes = '64KiB', message_bytes = '64KiB', idle = 'none' }
+rate = { session = { messages = '10/m', bytes = '1MiB/h', burst = '2m', action = 'close' }, client = { bytes = '2KiB/s' } }
+ping = { every = '30s', timeout = '29s' }
+record = { start = true, every = '5m' }",
+    );
+    let route = plan.routes.iter().next().unwrap();
+    assert_eq!(route.frames, Frames::Validate);
+    assert_eq!(route.limits.idle, None);
+    assert_eq!(route.limits.frame_bytes, Some(65536));
+    assert_eq!(route.limits.message_bytes, Some(65536));
+    let seconds = Duration::from_secs;
+    let per = |count, period| {
+        let period = seconds(period);
+        Some(Per { count, period })
+    };
+    let session = Rate {
+        messages: per(10, 60),
+        bytes: per(1 << 20, 3600),
+        burst: seconds(120),
+        action: Action::Close,
+    };
+    let client = Rate {
+        messages: None,
+        bytes: per(2048, 1),
+        burst: seconds(1),
+        action: Action::Delay,
+    };
+    assert_eq!(route.rates.session, Some(session));
+    assert_eq!(route.rates.client, Some(client));
+    let (every, timeout) = (seconds(30), seconds(29));
+    assert_eq!(route.ping, Ping::Every { every, timeout });
+    let every = Some(seconds(300));
+    assert_eq!(route.records, Records { start: true, every });
+    for line in [
+        "idle none",
+        "frame 64KiB",
+        "message 64KiB",
+        "each session: 10 messages/m, 1MiB/h, burst 2m, close",
+        "each client: 2KiB/s, burst 1s, delay",
+        "frames validated",
+        "pinged after 30s, dead after 29s more",
+        "recorded at its start and every 5m too",
+    ] {
+        assert!(summary.contains(line), "{line:?} is not in\n{summary}");
+    }
+}
+
+#[test]
+fn what_is_switched_off_is_off_and_opaque_goes_with_it() {
+    let (plan, summary) = routed(
+        "frames = 'opaque'\nping = 'off'\nrecord = { every = 'none' }\n\
+         limits = { frame_bytes = 'none', message_bytes = 'none' }",
+    );
+    let route = plan.routes.iter().next().unwrap();
+    assert_eq!((route.frames, route.ping), (Frames::Opaque, Ping::Off));
+    assert_eq!(route.records, Records::default());
+    assert!(summary.contains("frames opaque"), "{summary}");
+    let (plan, summary) = routed("ping = 'auto'");
+    assert_eq!(plan.routes.iter().next().unwrap().ping, Ping::Auto);
+    assert!(summary.contains("as often as its way needs"), "{summary}");
+}
+
+#[test]
+fn a_drain_is_spread_over_half_of_its_time_unless_the_file_says_otherwise() {
+    let seconds = Duration::from_secs;
+    for (keys, timeout, spread, close_code, told) in [
+        ("", 30, 15, 1001, "30s, all told 1001 over 15s"),
+        ("timeout = '10s'", 10, 5, 1001, "10s, all told 1001 over 5s"),
+        ("timeout = '10s', spread = '10s'", 10, 10, 1001, "over 10s"),
+        ("spread = 'none'", 30, 0, 1001, "30s, all told 1001 at once"),
+        ("close_code = 1012", 30, 15, 1012, "all told 1012"),
+        ("close_code = 4999", 30, 15, 4999, "all told 4999"),
+    ] {
+        let text = format!("{LEAST}[server]\ndrain = {{ {keys} }}\n");
+        let plan = Home::new().parse(&text).unwrap_or_else(|f| panic!("{f}"));
+        let expected = Drain {
+            timeout: seconds(timeout),
+            spread: seconds(spread),
+            close_code,
+        };
+        assert_eq!(plan.drain, expected, "{keys}");
+        let summary = config::summary(&plan);
+        assert!(summary.contains(told), "{told:?} is not in\n{summary}");
+    }
 }
 
 #[test]
 fn the_rules_for_offers_are_those_of_the_file() {
     let rules = |keys: &str| {
-        let keys = format!("backend = \"b\"\n{keys}");
-        let text = LEAST.replace("backend = \"b\"", &keys);
-        let plan = Home::new().parse(&text).unwrap_or_else(|f| panic!("{f}"));
+        let (plan, summary) = routed(keys);
         let offers = plan.routes.iter().next().unwrap().offers.clone();
-        (offers, config::summary(&plan))
+        (offers, summary)
     };
     let (offers, summary) = rules(
         "compression = 'off'\nsubprotocols = { require = ['b', 'a'], map = { a = 'b', b = 'a' }, strip = ['c'] }",

@@ -8,7 +8,9 @@ use throughway::config::schema::SECTIONS;
 use throughway::egress::{HopTimeouts, Timeouts, Way};
 use throughway::observe::log;
 use throughway::plan::Limits;
+use throughway::policy::limits::Ping;
 use throughway::policy::origin::MissingOrigin;
+use throughway::policy::rate::Action;
 
 use super::config::{Home, LEAST};
 
@@ -108,7 +110,7 @@ fn the_defaults_that_are_written_are_the_ones_that_hold() {
         let default = humantime::parse_duration(default);
         assert_eq!(default, Ok(holds), "{section}.{key}");
     };
-    check("server.drain", "timeout", plan.drain);
+    check("server.drain", "timeout", plan.drain.timeout);
     check("limits", "handshake", limits.handshake);
     check("route.limits", "idle", route.limits.idle.unwrap());
     check("backend.NAME.timeouts", "resolve", dial.resolve);
@@ -126,6 +128,24 @@ fn the_defaults_that_are_written_are_the_ones_that_hold() {
         Way::Among(e) => check("egress.NAME", "retry_after", e.retry_after()),
         way => panic!("{way:?}"),
     }
+    let keys = "ping = { every = '30s' }\n[[route]]\nname = 's'\nbackend = 'b'\nmatch = { path = '/s' }\n\
+                rate = { session = { messages = '1/s' } }\nping = { every = '20s' }\n";
+    let plan = Home::new().parse(&format!("{LEAST}{keys}")).unwrap();
+    let route = plan.routes.iter().find(|r| r.name == "s").unwrap();
+    let rate = route.rates.session.unwrap();
+    for section in ["route.rate.session", "route.rate.client"] {
+        check(section, "burst", rate.burst);
+    }
+    assert_eq!(rate.action, Action::Delay);
+    for (section, ping) in [
+        ("route.ping", route.ping),
+        ("backend.NAME.ping", plan.backends[0].ping),
+    ] {
+        match ping {
+            Ping::Every { timeout, .. } => check(section, "timeout", timeout),
+            other => panic!("{other:?}"),
+        }
+    }
     let text = |section: &str, key: &str| written[&(section.to_owned(), key.to_owned())].1.clone();
     assert_eq!(
         text("limits", "connections"),
@@ -135,6 +155,13 @@ fn the_defaults_that_are_written_are_the_ones_that_hold() {
         text("limits", "head_bytes"),
         format!("{}KiB", limits.head_bytes_max / 1024)
     );
+    let drain = plan.drain;
+    assert_eq!(
+        text("server.drain", "close_code"),
+        drain.close_code.to_string()
+    );
+    assert_eq!(text("server.drain", "spread"), "half of `timeout`");
+    assert_eq!(drain.spread * 2, drain.timeout);
     assert_eq!(text("log", "level"), log::Params::default().level);
 }
 

@@ -217,6 +217,200 @@ fn offers() {
 }
 
 #[test]
+fn frames_and_their_limits() {
+    let route = |keys: &str| {
+        format!("[[route]]\nname = 'x'\nbackend = 'b'\nmatch = {{ path = '/x' }}\n{keys}")
+    };
+    let limits = |limits: &str| route(&format!("limits = {{ {limits} }}"));
+    check(
+        &route("frames = 'validated'"),
+        &["`frames` has no such value", "did you mean \"validate\"?"],
+    );
+    check(
+        &limits("frame_bytes = 1024"),
+        &["write the unit too: \"1024KiB\""],
+    );
+    check(
+        &limits("message_bytes = '0B'"),
+        &["must be from 1B to 1024GiB", "or \"none\""],
+    );
+    check(
+        &limits("message_bytes = '2000GiB'"),
+        &["must be from 1B to 1024GiB"],
+    );
+    check(
+        &limits("messages_bytes = '1KiB'"),
+        &["did you mean `message_bytes`?"],
+    );
+    check(
+        &limits("frame_bytes = '2KiB', message_bytes = '1KiB'"),
+        &[
+            "`frame_bytes` is more than `message_bytes`",
+            "found 2KiB, expected at most 1KiB",
+        ],
+    );
+    check(
+        &route("frame_bytes = '1KiB'"),
+        &["`frame_bytes` belongs under `route.limits`"],
+    );
+    check(
+        &route("record = { every = '1s' }"),
+        &["too short for a record", "at least 10s"],
+    );
+    check(
+        &route("record = { start = 'yes' }"),
+        &["`start` has the wrong type"],
+    );
+    check(&route("record = true"), &["write `record = { … }`"]);
+}
+
+#[test]
+fn what_only_frames_could_tell_is_not_asked_of_opaque() {
+    let route = |keys: &str| {
+        format!(
+            "[[route]]\nname = 'x'\nbackend = 'b'\nmatch = {{ path = '/x' }}\nframes = 'opaque'\n{keys}"
+        )
+    };
+    let both = |key: &str| format!("`{key}` and frames = \"opaque\" in one route");
+    for (key, keys) in [
+        ("frame_bytes", "limits = { frame_bytes = '1KiB' }"),
+        (
+            "message_bytes",
+            "limits = { idle = '1m', message_bytes = '1KiB' }",
+        ),
+        ("rate", "rate = { session = { messages = '1/s' } }"),
+        ("ping", "ping = 'auto'"),
+        ("ping", "ping = { every = '30s' }"),
+    ] {
+        check(
+            &route(keys),
+            &[&both(key), "nobody sees where a frame or a message begins"],
+        );
+    }
+    let pinged = format!("ping = 'auto'\n{}", route(""));
+    check(
+        &pinged,
+        &["frames = \"opaque\", and the backend has `ping`"],
+    );
+}
+
+#[test]
+fn rates() {
+    let route = |rate: &str| {
+        format!("[[route]]\nname = 'x'\nbackend = 'b'\nmatch = {{ path = '/x' }}\nrate = {rate}")
+    };
+    let session = |keys: &str| route(&format!("{{ session = {{ {keys} }} }}"));
+    check(&route("'100/s'"), &["write `rate = { … }`"]);
+    check(
+        &route("{}"),
+        &["`rate` says nothing", "messages = \"100/s\""],
+    );
+    check(
+        &route("{ messages = '1/s' }"),
+        &["`messages` belongs under `route.rate."],
+    );
+    check(&session("burst = '1s'"), &["a rate of nothing"]);
+    check(
+        &session("messages = 100"),
+        &["found an integer", "\"100/s\""],
+    );
+    check(
+        &session("messages = '100'"),
+        &["the time is missing", "\"100/s\""],
+    );
+    check(
+        &session("messages = '100/sec'"),
+        &["did you mean \"100/s\"?"],
+    );
+    check(
+        &session("messages = '100/d'"),
+        &["the time is not s, m or h"],
+    );
+    check(&session("messages = '0/s'"), &["a whole number from 1 to"]);
+    check(&session("bytes = '100/s'"), &["not a size", "\"1MiB/s\""]);
+    check(
+        &session("bytes = '1/s', action = 'drop'"),
+        &["\"delay\" or \"close\""],
+    );
+    check(
+        &session("messages = '1/s', burst = '2h'"),
+        &["`burst` is too long", "at most 1h"],
+    );
+    check(
+        &route("{ client = { messages = 'x/s' } }"),
+        &["must be a whole number"],
+    );
+}
+
+#[test]
+fn pings() {
+    let route = |ping: &str| {
+        format!("[[route]]\nname = 'x'\nbackend = 'b'\nmatch = {{ path = '/x' }}\nping = {ping}")
+    };
+    check(
+        &route("true"),
+        &["found true or false", "\"auto\" or \"off\""],
+    );
+    check(&route("'of'"), &["`ping` has no such value"]);
+    check(&route("'30s'"), &["write ping = { every = \"30s\" }"]);
+    check(&route("{}"), &["`every` is missing in this `route.ping`"]);
+    check(&route("{ every = 30 }"), &["write the unit too: \"30s\""]);
+    check(
+        &route("{ every = '999ms' }"),
+        &["too short for a ping", "at least 1s"],
+    );
+    check(
+        &route("{ every = '10s', timeout = '10s' }"),
+        &[
+            "is not shorter than `every`",
+            "found 10s, expected less than 10s",
+        ],
+    );
+    check(&route("{ every = '5s' }"), &["left out, it is 10s"]);
+    check(
+        &route("{ every = '30s', timeout = '0s' }"),
+        &["longer than nothing"],
+    );
+    check(
+        "ping = { evry = '30s' }",
+        &["did you mean `every`?", "`backend.NAME.ping`"],
+    );
+    check(
+        "ping = { every = '30s', timeout = '1m' }",
+        &["expected less than 30s"],
+    );
+}
+
+#[test]
+fn drains() {
+    let drain = |keys: &str| format!("[server]\ndrain = {{ {keys} }}");
+    check(
+        &drain("timeout = '10s', spread = '11s'"),
+        &[
+            "`spread` is longer than `timeout`",
+            "found 11s, expected at most 10s",
+        ],
+    );
+    check(&drain("spread = '31s'"), &["expected at most 30s"]);
+    check(&drain("spread = 0"), &["or \"none\""]);
+    check(&drain("close_code = '1001'"), &["found a string"]);
+    check(
+        &drain("close_code = 999"),
+        &["an integer from 1000 to 4999"],
+    );
+    check(
+        &drain("close_code = 1000"),
+        &["most clients do not come again"],
+    );
+    for code in ["1002", "1006", "1015", "2000"] {
+        check(
+            &drain(&format!("close_code = {code}")),
+            &["says something else", "1012 (service restart)"],
+        );
+    }
+}
+
+#[test]
 fn routes_and_origins() {
     let route = |keys: &str| format!("[[route]]\nname = 'x'\nbackend = 'b'\n{keys}");
     check(

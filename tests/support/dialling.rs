@@ -11,6 +11,7 @@ use throughway::egress::{
     Protocol, Reached, Request, Secret, Server, ServerAddress, Steps, Timeouts, TlsTo, Versions,
     Way, dial,
 };
+use throughway::policy::limits::Ping;
 use throughway::policy::no_proxy::NoProxy;
 use throughway::policy::pool::RoundRobin;
 use throughway::wire::authority::Host;
@@ -76,6 +77,7 @@ pub fn backend_by(servers: Vec<Server>, way: Way) -> Backend {
         servers,
         turn: RoundRobin::default(),
         way,
+        ping: Ping::Off,
         timeouts: Timeouts::default(),
     }
 }
