@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use super::bind::BACKLOG;
 use super::{Admission, Bound, Params, Place};
 
 /// Waits after an accept that failed for want of descriptors or memory: the first is short, so
@@ -33,6 +34,12 @@ pub struct Arrived<Tcp = TcpStream> {
 pub struct Acceptor {
     socket: TcpListener,
     address: SocketAddr,
+    door: Door,
+}
+
+/// What becomes of whoever is accepted.
+#[derive(Debug)]
+struct Door {
     listener: Arc<Params>,
     admission: Admission,
     thread: u16,
@@ -44,42 +51,68 @@ impl Acceptor {
         Ok(Self {
             socket: TcpListener::from_std(bound.socket)?,
             address: bound.address,
-            listener: bound.listener,
-            admission,
-            thread,
+            door: Door {
+                listener: bound.listener,
+                admission,
+                thread,
+            },
         })
     }
 
-    /// Accepts until `stop`, handing each client to `take`. The socket is closed on return, so that
-    /// from then on the kernel refuses.
+    /// Accepts until `stop`, handing each client to `take`, at last those whom the kernel has let in
+    /// by then. The socket is closed on return, so that from then on the kernel refuses.
     pub async fn serve(self, stop: CancellationToken, take: impl Fn(Arrived)) {
         let mut pause = PAUSE_MIN;
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
             };
             let error = match accepted {
                 Ok((tcp, address)) => {
                     pause = PAUSE_MIN;
-                    self.admit(tcp, address, &take);
+                    self.door.admit(tcp, address, &take);
                     continue;
                 }
                 Err(error) if concerns_one_client(&error) => continue,
                 Err(error) => error,
             };
             tracing::error!(
-                listener = self.listener.name, address = %self.address, %error,
+                listener = self.door.listener.name, address = %self.address, %error,
                 retry_in_ms = pause.as_millis(), "accept failed",
             );
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }
+        let listener = self.door.listener.clone();
+        if let Err(error) = self.take_in_the_last(&take) {
+            tracing::debug!(listener = listener.name, %error, "who waited was disconnected");
+        }
     }
 
+    /// Those who wait behind a socket that is closed are reset, and do not learn that they may come
+    /// again. The kernel is asked, and not the runtime, which may not have looked yet.
+    fn take_in_the_last(self, take: &impl Fn(Arrived)) -> io::Result<()> {
+        let socket = self.socket.into_std()?;
+        for _ in 0..BACKLOG {
+            match socket.accept() {
+                Ok((tcp, address)) => {
+                    tcp.set_nonblocking(true)?;
+                    self.door.admit(TcpStream::from_std(tcp)?, address, take);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if concerns_one_client(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Door {
     fn admit(&self, tcp: TcpStream, address: SocketAddr, take: &impl Fn(Arrived)) {
         match self.admission.place(self.thread) {
             Some(place) => take(Arrived {
@@ -134,7 +167,35 @@ fn concerns_one_client(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    /// They had been reset, and browsers tell that from nothing else that goes wrong.
+    #[tokio::test]
+    async fn who_was_let_in_before_the_end_is_taken_in_and_nobody_after_it() {
+        let listener = Arc::new(Params {
+            name: "public".to_owned(),
+            bind: vec![([127, 0, 0, 1], 0).into()],
+            tls: None,
+            trusted_proxies: Vec::new(),
+        });
+        let mut threads = super::super::bind(&[listener], 1).unwrap();
+        let bound = threads.remove(0).remove(0);
+        let address = bound.address;
+        let connect = || {
+            #[expect(clippy::disallowed_methods, reason = "a test is its own client")]
+            std::net::TcpStream::connect(address)
+        };
+        let acceptor = Acceptor::new(bound, Admission::new(9, 1), 0).unwrap();
+        let clients: Vec<_> = (0..5).map(|_| connect().unwrap()).collect();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let taken = Cell::new(0);
+        acceptor.serve(stop, |_| taken.set(taken.get() + 1)).await;
+        assert_eq!(taken.get(), clients.len());
+        assert!(connect().is_err());
+    }
 
     #[test]
     fn one_client_lost_is_no_reason_to_pause_and_a_shortage_is() {

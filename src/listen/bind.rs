@@ -12,7 +12,7 @@ use crate::net::sockopt;
 
 /// Connections that the kernel completes ahead of us: enough for a burst of reconnecting clients,
 /// and cut to `net.core.somaxconn` by the kernel anyway.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// One bound address of a listener, as one thread has it.
 #[derive(Debug)]
