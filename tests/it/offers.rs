@@ -121,7 +121,7 @@ async fn a_route_that_requires_nothing_takes_no_choice_for_an_answer() {
 }
 
 #[tokio::test]
-async fn the_record_names_the_choice_as_the_client_does() {
+async fn records_name_the_choice_and_what_is_required_as_the_client_does() {
     let good = answer(|head| good_101(head, "Sec-WebSocket-Protocol: v2.in\r\n", ""));
     let backend = backend(vec![Act::Head, good]).await;
     let server = format!("ws://{}", backend.address);
@@ -130,6 +130,11 @@ async fn the_record_names_the_choice_as_the_client_does() {
     drop(open(gateway.address, &request).await);
     let record = &gateway.logs(1, "\"session ended\"").await[0];
     assert_eq!(field(record, "subprotocol"), "v2");
+    ask(gateway.address, &handshake("/").bytes()).await;
+    let record = &gateway.logs(1, "\"request refused\"").await[0];
+    assert_eq!(field(record, "reason"), "subprotocol_required");
+    let detail = "route backend0: needs one of the subprotocols v2, v1";
+    assert_eq!(field(record, "detail"), detail);
 }
 
 const DEFLATE: &str =
