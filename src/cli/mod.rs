@@ -6,6 +6,7 @@ mod exit;
 mod explain;
 mod probe;
 mod run;
+mod way;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::advice::Verdict;
 use super::path::{Broken, How, Kept, Silence};
 use super::rung::{More, Rung, What};
-use super::scene::{Scene, Source};
+use crate::cli::way::advice::Verdict;
+use crate::cli::way::{Scene, Source};
 use crate::egress::{Detail, Place, Step};
 
 /// An object in the order in which it is written.
@@ -204,8 +204,8 @@ fn millis(duration: Duration) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::advice::Exit;
     use super::*;
+    use crate::cli::way::advice::Exit;
     use crate::egress::Secured;
 
     fn scene() -> Scene {

@@ -5,10 +5,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::advice::{Exit, Verdict};
 use super::path::{Broken, Kept, Silence};
 use super::rung::{More, Rung, What};
-use super::scene::Scene;
+use crate::cli::way::advice::{Exit, Verdict};
+use crate::cli::way::{Scene, span};
 use crate::egress::{Detail, Place, Step};
 
 /// A label beyond this pushes its line's columns aside and not those of all lines.
@@ -192,22 +192,10 @@ fn common_name(name: &str) -> &str {
     after.map_or(name, |cn| cn.split(", ").next().unwrap_or(cn))
 }
 
-/// A duration in the unit that a reader would choose.
-pub(super) fn span(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let whole = Duration::from_secs(duration.as_secs());
-    match duration.as_millis() {
-        0..10 => format!("{:.1} ms", seconds * 1000.0),
-        millis @ 10..1000 => format!("{millis} ms"),
-        1000..60_000 => format!("{seconds:.1} s"),
-        _ => humantime::format_duration(whole).to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::scene::Source;
     use super::*;
+    use crate::cli::way::Source;
     use crate::egress::Secured;
 
     fn scene() -> Scene {
@@ -335,19 +323,5 @@ wss://feed.partner.example/stream  through egress corp of throughway.toml
                 .fold(coloured, |text, code| text.replace(code, ""));
             assert_eq!(stripped, plain);
         }
-    }
-
-    #[test]
-    fn a_time_has_the_unit_that_it_wants() {
-        let check = |millis: f64, expected: &str| {
-            assert_eq!(span(Duration::from_secs_f64(millis / 1000.0)), expected);
-        };
-        check(0.04, "0.0 ms");
-        check(9.94, "9.9 ms");
-        check(10.0, "10 ms");
-        check(999.9, "999 ms");
-        check(1000.0, "1.0 s");
-        check(59_900.0, "59.9 s");
-        check(600_000.0, "10m");
     }
 }

@@ -3,15 +3,13 @@
 //!
 //! Knows no protocol. It dials like any session, listens to the steps and hands each on.
 
-mod advice;
-mod asked;
+mod flags;
 mod json;
 mod ladder;
+mod open;
 mod path;
 mod rung;
-mod scene;
 mod screen;
-mod way;
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -21,13 +19,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::interval;
 
 use super::exit::Failure;
+use super::way::advice::{self, Verdict};
+use super::way::{Asked, Ended, Gather, Heard};
 use crate::egress::{self, DialError, Fact, Reached, Step, Steps};
 use crate::lifecycle;
-use advice::Verdict;
-use asked::Asked;
-pub(in crate::cli) use asked::Flags;
+pub(in crate::cli) use flags::Flags;
 use path::Path;
-use rung::{Ended, Gather, Heard, More, Rung, What};
+use rung::{More, Rung, What};
 use screen::{Screen, TICK};
 
 /// How a probe ended.
@@ -50,7 +48,7 @@ struct Climb<'a> {
 
 /// Probes what was asked for.
 pub(in crate::cli) fn probe(flags: &Flags) -> Result<(), Failure> {
-    let asked = Asked::read(flags)?;
+    let asked = Asked::read(&flags.way)?;
     let mut screen = match flags.json {
         true => Screen::json(asked.scene.clone()),
         false => Screen::text(asked.scene.clone()),
@@ -133,7 +131,7 @@ impl Climb<'_> {
     fn hear(&mut self, fact: Fact) {
         match self.gather.hear(fact) {
             Heard::More => {}
-            Heard::Began(what) => self.screen.began(&what),
+            Heard::Began { place, step } => self.screen.began(&What::Dial { place, step }),
             Heard::Over(ended) => self.over(ended),
             Heard::Turn(name) => self.screen.turn(&name),
             Heard::Pause(pause) => {
@@ -154,12 +152,12 @@ impl Climb<'_> {
             Err(cause) => Some(advice::of_step(&ended.place, &ended.step, cause, scene)),
         };
         self.failed.clone_from(&verdict);
-        self.screen.rung(&ended.judged(More::Nothing, verdict));
+        self.screen.rung(&Rung::of(ended, More::Nothing, verdict));
     }
 
     fn shake(&mut self, more: More, verdict: Option<Verdict>) {
         if let Some(ended) = self.handshake.take() {
-            self.screen.rung(&ended.judged(more, verdict));
+            self.screen.rung(&Rung::of(ended, more, verdict));
         }
     }
 }
@@ -175,7 +173,7 @@ async fn walk(
     screen.began(&What::Ping);
     let ponged = watched(path.ping(), screen).await;
     let verdict = ponged.as_ref().err();
-    let verdict = verdict.map(|broken| advice::of_ping(broken, &asked.scene));
+    let verdict = verdict.map(|broken| open::of_ping(broken, &asked.scene));
     screen.rung(&Rung {
         what: What::Ping,
         details: Vec::new(),
@@ -203,7 +201,7 @@ async fn walk(
 async fn wait(path: &mut Path, screen: &mut Screen, most: Duration) -> Option<Verdict> {
     screen.began(&What::Idle);
     let silence = watched(path.silence(most), screen).await;
-    let verdict = advice::of_silence(&silence);
+    let verdict = open::of_silence(&silence);
     screen.rung(&Rung {
         what: What::Idle,
         details: Vec::new(),

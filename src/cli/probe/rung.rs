@@ -1,12 +1,13 @@
-//! The rungs of the ladder: facts as they come, gathered into steps that are over.
+//! The rungs of the ladder: steps that are over, and what is to be said of them.
 //!
-//! Knows neither how a rung is shown nor what it means.
+//! Knows neither how a rung is shown nor how it was judged.
 
 use std::time::Duration;
 
-use super::advice::Verdict;
 use super::path::Silence;
-use crate::egress::{Cause, Detail, Fact, Place, Step};
+use crate::cli::way::Ended;
+use crate::cli::way::advice::Verdict;
+use crate::egress::{Detail, Place, Step};
 
 /// What was done.
 #[derive(Debug, Clone)]
@@ -39,78 +40,17 @@ pub(super) enum More {
     Silence(Silence),
 }
 
-/// What a fact led to.
-#[derive(Debug)]
-pub(super) enum Heard {
-    /// Nothing to show yet.
-    More,
-    /// A step begins.
-    Began(What),
-    /// A step is over, and how.
-    Over(Ended),
-    /// This way is tried next.
-    Turn(String),
-    /// All begins anew after this.
-    Pause(Duration),
-}
-
-/// A step that is over, not judged yet.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) place: Place,
-    pub(super) step: Step,
-    pub(super) details: Vec<Detail>,
-    pub(super) took: Duration,
-    pub(super) result: Result<(), Cause>,
-}
-
-/// Gathers.
-#[derive(Debug, Default)]
-pub(super) struct Gather {
-    running: Option<(Place, Step)>,
-    details: Vec<Detail>,
-}
-
-impl Gather {
-    /// Takes the next fact.
-    pub(super) fn hear(&mut self, fact: Fact) -> Heard {
-        match fact {
-            Fact::Began { place, step } => {
-                self.running = Some((place.clone(), step.clone()));
-                self.details.clear();
-                Heard::Began(What::Dial { place, step })
-            }
-            Fact::Learned(detail) => {
-                self.details.push(detail);
-                Heard::More
-            }
-            Fact::Ended { took, result } => match self.running.take() {
-                None => Heard::More,
-                Some((place, step)) => Heard::Over(Ended {
-                    place,
-                    step,
-                    details: std::mem::take(&mut self.details),
-                    took,
-                    result,
-                }),
-            },
-            Fact::Turn(name) => Heard::Turn(name),
-            Fact::Pause(pause) => Heard::Pause(pause),
-        }
-    }
-}
-
-impl Ended {
-    /// With what is to be said of it.
-    pub(super) fn judged(self, more: More, verdict: Option<Verdict>) -> Rung {
-        Rung {
+impl Rung {
+    /// A step of the dial, with what is to be said of it.
+    pub(super) fn of(ended: Ended, more: More, verdict: Option<Verdict>) -> Self {
+        Self {
             what: What::Dial {
-                place: self.place,
-                step: self.step,
+                place: ended.place,
+                step: ended.step,
             },
-            details: self.details,
+            details: ended.details,
             more,
-            took: self.took,
+            took: ended.took,
             verdict,
         }
     }

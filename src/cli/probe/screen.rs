@@ -6,11 +6,11 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::advice::Verdict;
 use super::json;
-use super::ladder::{Colours, Ladder, span};
+use super::ladder::{Colours, Ladder};
 use super::rung::{Rung, What};
-use super::scene::Scene;
+use crate::cli::way::advice::Verdict;
+use crate::cli::way::{Scene, span};
 
 /// Between two pictures of the spinner.
 pub(super) const TICK: Duration = Duration::from_millis(100);

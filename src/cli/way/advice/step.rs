@@ -6,16 +6,11 @@
 use std::io;
 
 use super::{Exit, Told, Verdict, told};
-use crate::cli::probe::scene::Scene;
+use crate::cli::way::scene::Scene;
 use crate::egress::{Cause, Place, Step};
 
 /// What a step of the dial failed of.
-pub(in crate::cli::probe) fn of_step(
-    place: &Place,
-    step: &Step,
-    cause: &Cause,
-    scene: &Scene,
-) -> Verdict {
+pub(in crate::cli) fn of_step(place: &Place, step: &Step, cause: &Cause, scene: &Scene) -> Verdict {
     let at = At { place, step, scene };
     let (exit, text, remedy) = match cause {
         Cause::Timeout => at.timeout(),

@@ -3,10 +3,10 @@
 //! Knows none of the sentences.
 
 use super::{REASONS, of_step};
-use crate::cli::probe::scene::{Scene, Source};
+use crate::cli::way::{Scene, Source};
 use crate::egress::{Cause, Place, Step};
 
-pub(super) fn scene(is_secure: bool, hops: &[&str]) -> Scene {
+pub(in crate::cli) fn scene(is_secure: bool, hops: &[&str]) -> Scene {
     Scene {
         url: "wss://chat.internal/x".to_owned(),
         host: "chat.internal".to_owned(),

@@ -5,8 +5,7 @@
 
 mod answer;
 #[cfg(test)]
-mod check;
-mod open;
+pub(in crate::cli) mod check;
 mod proxy;
 mod step;
 mod switch;
@@ -15,13 +14,12 @@ mod tls;
 use super::scene::Scene;
 use crate::egress::{DialError, Fault};
 
-pub(in crate::cli::probe) use answer::of_answer;
-pub(in crate::cli::probe) use open::{of_ping, of_silence};
-pub(in crate::cli::probe) use step::of_step;
+pub(in crate::cli) use answer::of_answer;
+pub(in crate::cli) use step::of_step;
 
 /// Every word that a probe can end with, as docs/probe.md lists them.
 #[cfg(test)]
-pub(in crate::cli::probe) const REASONS: [&str; 19] = [
+pub(in crate::cli) const REASONS: [&str; 19] = [
     "open",
     "idle_cut",
     "dns",
@@ -45,19 +43,19 @@ pub(in crate::cli::probe) const REASONS: [&str; 19] = [
 
 /// What to say of a step that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cli::probe) struct Verdict {
+pub(in crate::cli) struct Verdict {
     /// The stable word.
-    pub(in crate::cli::probe) reason: &'static str,
-    pub(in crate::cli::probe) exit: Exit,
+    pub(in crate::cli) reason: &'static str,
+    pub(in crate::cli) exit: Exit,
     /// One sentence, without a full stop.
-    pub(in crate::cli::probe) cause: String,
+    pub(in crate::cli) cause: String,
     /// The same.
-    pub(in crate::cli::probe) remedy: String,
+    pub(in crate::cli) remedy: String,
 }
 
 /// What the program exits with, after sysexits.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli::probe) enum Exit {
+pub(in crate::cli) enum Exit {
     /// 0: a finding, and no failure.
     Finding,
     /// 2: what was typed cannot be sent.
@@ -71,7 +69,7 @@ pub(in crate::cli::probe) enum Exit {
 }
 
 impl Exit {
-    pub(in crate::cli::probe) fn code(self) -> u8 {
+    pub(in crate::cli) fn code(self) -> u8 {
         match self {
             Self::Finding => 0,
             Self::Usage => 2,
@@ -90,7 +88,7 @@ fn told(exit: Exit, cause: impl Into<String>, remedy: impl Into<String>) -> Told
 }
 
 /// A dial that failed outside of any step.
-pub(in crate::cli::probe) fn of_dial(error: &DialError) -> Verdict {
+pub(in crate::cli) fn of_dial(error: &DialError) -> Verdict {
     let reason = error.reason();
     let exit = match (error.fault(), reason) {
         (_, "proxy_auth" | "proxy_refused") => Exit::Refused,

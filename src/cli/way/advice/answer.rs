@@ -6,14 +6,14 @@ use http::StatusCode;
 use http::header::LOCATION;
 
 use super::{Exit, Verdict};
-use crate::cli::probe::scene::Scene;
+use crate::cli::way::scene::Scene;
 use crate::egress::Declined;
 
 /// A redirection's target beyond this is not shown.
 const LOCATION_BYTES_MAX: usize = 200;
 
 /// What an answer other than 101 means.
-pub(in crate::cli::probe) fn of_answer(
+pub(in crate::cli) fn of_answer(
     declined: &Declined,
     origin: Option<&str>,
     scene: &Scene,

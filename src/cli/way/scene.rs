@@ -6,24 +6,24 @@ use std::fmt;
 
 /// What every line may refer to.
 #[derive(Debug, Clone)]
-pub(super) struct Scene {
+pub(in crate::cli) struct Scene {
     /// As typed; it holds no user.
-    pub(super) url: String,
+    pub(in crate::cli) url: String,
     /// Its host.
-    pub(super) host: String,
+    pub(in crate::cli) host: String,
     /// `wss://`.
-    pub(super) is_secure: bool,
+    pub(in crate::cli) is_secure: bool,
     /// Where the way comes from.
-    pub(super) source: Source,
+    pub(in crate::cli) source: Source,
     /// The proxies on the way, as in `http proxy.corp.example:3128`.
-    pub(super) hops: Vec<String>,
+    pub(in crate::cli) hops: Vec<String>,
     /// A password stood on the command line.
-    pub(super) shows_password: bool,
+    pub(in crate::cli) shows_password: bool,
 }
 
 /// Where the way comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(in crate::cli) enum Source {
     /// Nothing names a proxy.
     Direct,
     /// The file reaches this server so.
@@ -44,7 +44,7 @@ pub(super) enum Source {
 
 impl Source {
     /// The stable word.
-    pub(super) fn word(&self) -> &'static str {
+    pub(in crate::cli) fn word(&self) -> &'static str {
         match self {
             Self::Direct | Self::DirectByFile { .. } | Self::DirectByEnvironment => "direct",
             Self::Egress { .. } => "egress",

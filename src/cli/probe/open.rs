@@ -2,13 +2,12 @@
 //!
 //! Knows no frames, only what came of them.
 
-use super::{Exit, Verdict};
-use crate::cli::probe::ladder::span;
-use crate::cli::probe::path::{Broken, How, Kept, Silence};
-use crate::cli::probe::scene::Scene;
+use super::path::{Broken, How, Kept, Silence};
+use crate::cli::way::advice::{Exit, Verdict};
+use crate::cli::way::{Scene, span};
 
 /// A ping without its pong.
-pub(in crate::cli::probe) fn of_ping(broken: &Broken, scene: &Scene) -> Verdict {
+pub(super) fn of_ping(broken: &Broken, scene: &Scene) -> Verdict {
     let (reason, exit, cause) = match broken {
         Broken::Silent => (
             "timeout",
@@ -39,7 +38,7 @@ pub(in crate::cli::probe) fn of_ping(broken: &Broken, scene: &Scene) -> Verdict 
 }
 
 /// A cut is a finding, not a failure: the way is open, and this is how long it stays so.
-pub(in crate::cli::probe) fn of_silence(silence: &Silence) -> Option<Verdict> {
+pub(super) fn of_silence(silence: &Silence) -> Option<Verdict> {
     let longest = span(silence.longest);
     let cause = match &silence.end {
         Ok(Kept) => return None,
@@ -66,14 +65,14 @@ pub(in crate::cli::probe) fn of_silence(silence: &Silence) -> Option<Verdict> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::check::scene;
     use super::*;
+    use crate::cli::way::advice::check::scene;
 
     #[test]
     fn a_ping_without_a_pong_is_told_by_what_came_instead() {
         let check = |broken, reason: &str, code: u8, cause: &str| {
             let verdict = of_ping(&broken, &scene(true, &[]));
-            assert!(super::super::REASONS.contains(&verdict.reason));
+            assert!(crate::cli::way::advice::REASONS.contains(&verdict.reason));
             assert_eq!(
                 (verdict.reason, verdict.exit.code(), verdict.cause.as_str()),
                 (reason, code, cause)
