@@ -40,6 +40,9 @@ pub struct Wanted<'a> {
     pub egress: Option<&'a str>,
     /// The proxies that lead there, in order, in place of an egress of the file.
     pub proxies: &'a [Proxy],
+    /// Certificate authorities that are trusted besides the system's: for the server, and for the
+    /// proxies above. What the file says of the server's TLS does not count then.
+    pub ca: Option<&'a str>,
 }
 
 /// A proxy as a hop of an egress names it.
@@ -120,6 +123,10 @@ fn section(name: &str, wanted: &Wanted<'_>) -> Zeroizing<String> {
     let url = quoted(wanted.server);
     line(format_args!("[backend.{name}]"));
     line(format_args!("servers = [{{ url = {url} }}]  # as typed"));
+    let ca = |url: &str| wanted.ca.filter(|_| is_secure(url)).map(quoted);
+    if let Some(ca) = ca(wanted.server) {
+        line(format_args!("tls = {{ ca = {ca} }}  # --ca"));
+    }
     match (wanted.proxies, wanted.egress) {
         ([], Some(egress)) => line(format_args!("egress = {}  # --egress", quoted(egress))),
         ([], None) => {}
@@ -131,6 +138,9 @@ fn section(name: &str, wanted: &Wanted<'_>) -> Zeroizing<String> {
             for proxy in proxies {
                 line(format_args!("[[egress.{name}.hop]]"));
                 line(format_args!("url = {}  # --proxy", quoted(&proxy.url)));
+                if let Some(ca) = ca(&proxy.url) {
+                    line(format_args!("tls = {{ ca = {ca} }}  # --ca"));
+                }
                 if let Some(credentials) = &proxy.credentials {
                     line(format_args!("auth = {}", *auth(&proxy.url, credentials)));
                 }
@@ -138,6 +148,13 @@ fn section(name: &str, wanted: &Wanted<'_>) -> Zeroizing<String> {
         }
     }
     text
+}
+
+fn is_secure(url: &str) -> bool {
+    let scheme = url.split(':').next().unwrap_or_default();
+    ["wss", "https"]
+        .iter()
+        .any(|s| scheme.eq_ignore_ascii_case(s))
 }
 
 // An HTTP proxy may be told by NTLM, which has the domain apart from the user.
@@ -200,7 +217,9 @@ fn pick(plan: Plan, name: &str, wanted: &Wanted<'_>) -> Found {
             like: None,
         };
     };
-    server.tls = like.servers.get(n).and_then(|s| s.tls.clone());
+    if wanted.ca.is_none() {
+        server.tls = like.servers.get(n).and_then(|s| s.tls.clone());
+    }
     backend.timeouts = like.timeouts;
     if wanted.egress.is_none() && wanted.proxies.is_empty() {
         backend.way = like.way;
@@ -221,6 +240,7 @@ mod tests {
             server: "ws://chat.internal:9000",
             egress,
             proxies,
+            ca: None,
         }
     }
 
@@ -334,6 +354,30 @@ mod tests {
         assert_eq!(found.backend.timeouts.upgrade.as_secs(), 7);
         let found = one(Some(file.path()), &wanted(Some("direct"), &[])).unwrap();
         assert_eq!(way(&found), "direct");
+    }
+
+    fn told_of_ca(server: &str, proxy: &str) -> Option<String> {
+        let proxies = [Proxy::parse(proxy).unwrap()];
+        let wanted = Wanted {
+            server,
+            ca: Some("/nowhere/ca.pem"),
+            ..wanted(None, &proxies)
+        };
+        one(None, &wanted).err().map(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn an_authority_is_asked_for_by_whatever_speaks_tls() {
+        for (server, proxy, times) in [
+            ("ws://a", "http://b:1", 0),
+            ("WSS://a", "http://b:1", 1),
+            ("ws://a", "https://b:1", 1),
+            ("wss://a", "https://b:1", 2),
+        ] {
+            let told = told_of_ca(server, proxy).unwrap_or_default();
+            let shown = told.matches("/nowhere/ca.pem\" }  # --ca").count();
+            assert_eq!(shown, times, "{server} {proxy} {told}");
+        }
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub(in crate::cli) struct Flags {
     /// Offer this subprotocol; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(super) subprotocol: Vec<String>,
+    /// Trust these certificate authorities (PEM) besides the system's: for the backend, and for
+    /// the proxies of --proxy
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// The configuration file, for its egresses and its backends' TLS
     #[arg(
         short = 'c',
@@ -72,10 +76,17 @@ impl Asked {
             .map(|text| proxy(text))
             .collect::<Result<_, _>>()?;
         let request = request(flags, &url)?;
+        let is_tls = |proxy: &Proxy| proxy.url.to_ascii_lowercase().starts_with("https:");
+        if flags.ca.is_some() && !url.is_secure && !proxies.iter().any(is_tls) {
+            let text = "--ca: neither the backend nor a --proxy speaks TLS";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        let ca = flags.ca.as_deref().map(absolute).transpose()?;
         let wanted = Wanted {
             server: url.server,
             egress: flags.egress.as_deref(),
             proxies: &proxies,
+            ca: ca.as_deref(),
         };
         let file = file(flags);
         let found = config::one(file, &wanted)?;
@@ -107,6 +118,14 @@ fn file(flags: &Flags) -> Option<&Path> {
         (!WITHOUT_FILE.contains(&egress)).then(|| Path::new(DEFAULT_FILE))
     };
     flags.config.as_deref().or_else(default)
+}
+
+// A relative path begins where the command was typed, and not beside the file.
+fn absolute(path: &Path) -> Result<String, Failure> {
+    let usage = |what: &str| Failure::Usage(format!("--ca {}: {what}", path.display()));
+    let absolute = std::path::absolute(path).map_err(|error| usage(&error.kind().to_string()))?;
+    let text = absolute.into_os_string().into_string();
+    text.map_err(|_| usage("its name is not UTF-8"))
 }
 
 fn proxy(text: &str) -> Result<Proxy, Failure> {

@@ -241,7 +241,7 @@ async fn certificates_of_whom_nobody_knows() {
         69,
         "intercepted by CN=throughway test authority, unless that is the backend's own CA: no \
          root known here vouches for it",
-        "if it is your company's, trust it: tls.ca of the backend in the file",
+        "if it is your company's, trust it: tls.ca of the backend in the file, or --ca",
     );
     check(&["wss://chat.internal", "--proxy", &url], &env, expected).await;
 
@@ -250,7 +250,7 @@ async fn certificates_of_whom_nobody_knows() {
         69,
         "the backend's certificate is by CN=throughway test authority, for whom no root known \
          here vouches",
-        "if that CA is yours, trust it: tls.ca of the backend in the file",
+        "if that CA is yours, trust it: tls.ca of the backend in the file, or --ca",
     );
     check(&[&format!("wss://{far}")], &env, expected).await;
 }

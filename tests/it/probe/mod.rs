@@ -307,6 +307,24 @@ async fn each_of_several_chains_that_is_tried_is_named() {
     );
 }
 
+#[tokio::test]
+async fn an_authority_that_is_named_is_trusted_at_the_proxy_and_at_the_backend() {
+    let theirs = certificate();
+    let dir = TempDir::new().unwrap();
+    let ca = theirs.write_to(dir.path()).ca;
+    let known = another_authority();
+    let env = [("SSL_CERT_FILE", known.path())];
+    let far = websocket(Some(theirs.acceptor()), End::Never).await;
+    let tunnel = vec![Act::Head, say(OK), Act::Tunnel(far)];
+    let proxy = Script::play(vec![tunnel], Some(theirs.acceptor())).await;
+    let proxy = format!("https://{}", proxy.address);
+    let words = ["wss://chat.internal", "--proxy", &proxy, "--ca"];
+    let probed = probe_with(&[&words[..], &[ca.to_str().unwrap()]].concat(), &env).await;
+    assert_eq!(probed.code, 0, "{}{}", probed.out, probed.err);
+    let trusted = "TLS 1.3, by throughway test authority";
+    assert_eq!(probed.out.matches(trusted).count(), 2, "{}", probed.out);
+}
+
 // --- what is typed wrong ------------------------------------------------------------------------
 
 #[tokio::test]
@@ -341,6 +359,10 @@ async fn what_is_typed_wrong_dials_nobody() {
     check(&["ws://a.test", "--proxy", unfit], 2, "it has no scheme").await;
     let unfit = "gopher://alice:open%20sesame@a:1";
     check(&["ws://a.test", "--proxy", unfit], 78, "command line").await;
+    let idle = ["ws://a.test", "--ca", "ca.pem"];
+    check(&idle, 2, "--ca: neither the backend nor a --proxy").await;
+    let absent = ["wss://a.test", "--ca", "no-such.pem"];
+    check(&absent, 78, "/no-such.pem\" }  # --ca").await;
     let (_dir, file) = file("[backend.feed]\nservers = [{ url = \"ws://a.test\" }]\n");
     let file = file.to_str().unwrap();
     let words = ["ws://a.test", "-c", file, "--egress", "corp"];

@@ -9,6 +9,10 @@ use crate::egress::{Place, TlsFault};
 impl At<'_> {
     pub(super) fn tls(&self, fault: &TlsFault) -> Told {
         let (who, section) = (self.who(), self.section());
+        let trust = match self.place {
+            Place::Hop { .. } => format!("tls.ca of {section} in the file"),
+            Place::Server => format!("tls.ca of {section} in the file, or --ca"),
+        };
         let (cause, remedy) = match fault {
             TlsFault::Ahead(bytes) => (
                 format!(
@@ -45,14 +49,14 @@ impl At<'_> {
                     "intercepted by {issuer}, unless that is {who}'s own CA: no root known here \
                      vouches for it"
                 ),
-                format!("if it is your company's, trust it: tls.ca of {section} in the file"),
+                format!("if it is your company's, trust it: {trust}"),
             ),
             TlsFault::UnknownIssuer {
                 issuer,
                 tunnelled: false,
             } => (
                 format!("{who}'s certificate is by {issuer}, for whom no root known here vouches"),
-                format!("if that CA is yours, trust it: tls.ca of {section} in the file"),
+                format!("if that CA is yours, trust it: {trust}"),
             ),
             TlsFault::NoVersion => (
                 format!("{who} takes no HTTP that it was offered in TLS"),
@@ -100,7 +104,7 @@ mod tests {
             },
             "intercepted by O=Corp, CN=Inspector, unless that is the backend's own CA: no root \
              known here vouches for it",
-            "if it is your company's, trust it: tls.ca of the backend in the file",
+            "if it is your company's, trust it: tls.ca of the backend in the file, or --ca",
         );
         check(
             &hop(),
