@@ -19,8 +19,8 @@ pub(super) enum Failure {
     Config(Faults),
     /// An argument or an environment variable is: 2.
     Usage(String),
-    /// A way that was probed is not open, or a request that was explained is refused: the code
-    /// says why.
+    /// A way is not open, a request that was explained is refused, or a WebSocket ended otherwise
+    /// than well: the code says why.
     Blocked { code: u8, text: String },
     /// Something went wrong while running: 1.
     Run(String),

@@ -1,6 +1,7 @@
 //! What is typed and what is printed: one file a command. Decides nothing about traffic.
 
 mod check;
+mod connect;
 pub mod demo;
 mod exit;
 mod explain;
@@ -43,6 +44,8 @@ enum Command {
     Demo(demo::Flags),
     /// Open one WebSocket step by step, and say what is in the way
     Probe(probe::Flags),
+    /// Open one WebSocket and talk: lines in are messages out, messages in are lines out
+    Connect(connect::Flags),
     /// Run PAC scripts for a gateway that asks on stdin
     #[command(hide = true)]
     Pac,
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Explain(flags) => explain::explain(&flags),
         Command::Demo(flags) => demo::demo(&flags),
         Command::Probe(flags) => probe::probe(&flags),
+        Command::Connect(flags) => connect::connect(&flags),
         Command::Pac => crate::pac::serve().map_err(exit::Failure::from),
     };
     match ended {

@@ -55,6 +55,7 @@ use crate::plan::Plan;
 pub use fault::Faults;
 pub use one::{Found, Proxy, Wanted, one};
 pub use summary::summary;
+pub use value::{duration, size};
 
 use context::Context;
 use fault::{Fault, Source};

@@ -16,7 +16,7 @@ const SIZE_UNITS: [(&str, usize); 4] = [
 ];
 
 /// `500ms`, `30s`, `5m`, `1h 30m`, `1d`. The error says what is wrong in half a sentence.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let trimmed = text.trim();
     if !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit()) {
         return Err("the unit is missing".to_owned());
@@ -32,7 +32,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `512B`, `16KiB`, `8MiB`, `1GiB`.
-pub(super) fn size(text: &str, bounds: &RangeInclusive<usize>) -> Result<usize, String> {
+pub fn size(text: &str, bounds: &RangeInclusive<usize>) -> Result<usize, String> {
     let text = text.trim();
     let unit = SIZE_UNITS.iter().find_map(|(unit, bytes)| {
         let number = text.strip_suffix(unit)?.trim_end();

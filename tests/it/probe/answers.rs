@@ -94,7 +94,7 @@ async fn each_answer_has_its_cause_and_its_exit_code() {
         "401 Unauthorized",
         77,
         "the backend asks for credentials",
-        "a probe has none to send: the way is open, and a client with its token gets through",
+        "the way is open, and a client with its token gets through: connect sends one by --header",
     )
     .await;
     check(

@@ -54,7 +54,7 @@ fn answered(declined: &Declined, origin: Option<&str>, scene: &Scene) -> (String
         ),
         (300..=399, _) => (
             format!("the backend sends elsewhere{}", location(declined)),
-            "probe that URL instead: no WebSocket client follows a redirection",
+            "open that URL instead: no WebSocket client follows a redirection",
         ),
         (400, _) => (
             "the backend calls the handshake invalid, as it does when something between changed it"
@@ -63,7 +63,7 @@ fn answered(declined: &Declined, origin: Option<&str>, scene: &Scene) -> (String
         ),
         (401, _) => (
             "the backend asks for credentials".to_owned(),
-            "a probe has none to send: the way is open, and a client with its token gets through",
+            "the way is open, and a client with its token gets through: connect sends one by --header",
         ),
         (403, Some(origin)) => (
             format!("the backend refuses, probably Origin {origin}"),
