@@ -18,6 +18,7 @@ mod config_docs;
 mod config_faults;
 mod config_pac;
 mod config_ways;
+mod connect;
 mod counts;
 mod demo;
 mod egress;

@@ -13,8 +13,8 @@ use crate::{cli::way, config};
 
 const AFTER_HELP: &str = "\
 Lines of standard input are messages and messages are lines of standard output; all else is said on
-standard error. At the end of the input a Close is sent, and what comes until the other side's is
-still printed.
+standard error. After the end of the input a Close is sent once nothing has come for half a second,
+and what comes until the other side's is still printed.
 
 Exit codes: 0 closed with 1000 or without a code, 101 to 114 closed with 1001 to 1014 (106: lost
 without a Close), 120 closed with 3000 to 3999, 121 with 4000 to 4999, 65 input that cannot be sent,
@@ -86,7 +86,7 @@ pub(in crate::cli) struct Flags {
 /// What follows the end of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AtEnd {
-    /// A Close.
+    /// A Close, once it is quiet.
     Close,
     /// The same after so long.
     Wait(Duration),

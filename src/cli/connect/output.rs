@@ -60,6 +60,15 @@ impl Look {
         }
     }
 
+    /// Of a standard output that is no terminal.
+    #[cfg(test)]
+    pub(super) const fn piped(shape: Shape) -> Self {
+        Self {
+            shape,
+            is_terminal: false,
+        }
+    }
+
     /// A text message behind what is to be written.
     pub(super) fn text(self, text: &str, out: &mut Vec<u8>) {
         match self.is_terminal {

@@ -55,16 +55,14 @@ impl Pings {
 
     /// What is due. `moved` is when bytes last moved that a pong, or a ping, must wait behind: they
     /// show that the other side lives, so that nothing is held against it.
-    pub(super) fn due(&mut self, now: Instant, moved: Option<Instant>) -> Due {
+    pub(super) fn due(&mut self, now: Instant, moved: Instant) -> Due {
         let Some(out) = &mut self.out else {
             return match now >= self.next {
                 true => Due::Ping,
                 false => Due::Nothing,
             };
         };
-        if let Some(moved) = moved {
-            out.due = out.due.max(moved + self.timeout);
-        }
+        out.due = out.due.max(moved + self.timeout);
         match now >= out.due {
             true => Due::NoPong,
             false => Due::Nothing,
@@ -115,15 +113,15 @@ mod tests {
     fn a_ping_is_sent_at_once_and_then_at_intervals() {
         let begin = Instant::now();
         let mut pings = Pings::new(s(30), s(10), begin);
-        assert_eq!(pings.due(begin, None), Due::Ping);
+        assert_eq!(pings.due(begin, begin), Due::Ping);
         pings.sent(*b"markmark", begin);
         pings.written(begin + s(1));
         assert_eq!(pings.pong(b"another!", begin + s(2)), None);
         assert_eq!(pings.pong(b"markmark", begin + s(3)), Some(s(2)));
         assert_eq!(pings.pong(b"markmark", begin + s(3)), None);
         assert_eq!(pings.deadline(), begin + s(30));
-        assert_eq!(pings.due(begin + s(29), None), Due::Nothing);
-        assert_eq!(pings.due(begin + s(30), None), Due::Ping);
+        assert_eq!(pings.due(begin + s(29), begin), Due::Nothing);
+        assert_eq!(pings.due(begin + s(30), begin), Due::Ping);
     }
 
     #[test]
@@ -132,9 +130,9 @@ mod tests {
         let mut pings = Pings::new(s(5), s(10), begin);
         pings.sent(*b"markmark", begin);
         pings.written(begin);
-        assert_eq!(pings.due(begin + s(9), None), Due::Nothing);
-        assert_eq!(pings.due(begin + s(10), Some(begin + s(8))), Due::Nothing);
+        assert_eq!(pings.due(begin + s(9), begin), Due::Nothing);
+        assert_eq!(pings.due(begin + s(10), begin + s(8)), Due::Nothing);
         assert_eq!(pings.deadline(), begin + s(18));
-        assert_eq!(pings.due(begin + s(18), None), Due::NoPong);
+        assert_eq!(pings.due(begin + s(18), begin + s(8)), Due::NoPong);
     }
 }

@@ -116,7 +116,7 @@ fn certificate() -> DevCert {
 }
 
 /// The one that the machine knows, which signed nothing.
-fn another_authority() -> tempfile::NamedTempFile {
+pub(crate) fn another_authority() -> tempfile::NamedTempFile {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
