@@ -23,7 +23,7 @@ impl Talk {
 
     /// When bytes last moved that an answer has to wait behind. Those that we ourselves do not read,
     /// because nobody takes what we write, are held against nobody.
-    fn moved(&self, now: Instant) -> Instant {
+    pub(super) fn moved(&self, now: Instant) -> Instant {
         match self.shown.len() >= SHOWN_BYTES_MAX {
             true => now,
             false => self.moved,

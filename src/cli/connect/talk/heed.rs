@@ -60,6 +60,9 @@ impl Talk {
 
     // RFC 6455 §5.5.1: it is answered, with the same code.
     fn on_close(&mut self, close: Close) {
+        if self.stuck.is_some() {
+            return self.leave(End::Closed(close));
+        }
         if self.phase != Phase::Open {
             return self.leave(End::Answered(close));
         }

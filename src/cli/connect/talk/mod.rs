@@ -149,6 +149,8 @@ impl Talk {
                 () = sleep_until(deadline.unwrap_or(self.moved)), if deadline.is_some() => {}
                 room = output.to.reserve(), if !self.shown.is_empty() => match room {
                     Ok(room) => {
+                        // What was not read until now could not be known until now.
+                        self.moved = self.moved(Instant::now());
                         room.send(std::mem::take(&mut self.shown));
                         self.hear();
                     }
