@@ -86,6 +86,7 @@ mod tests {
             headers: HeaderMap::new(),
             key: String::new(),
             subprotocols: Vec::new(),
+            subprotocols_required: Vec::new(),
             extensions_offered: Vec::new(),
         };
         let ours = HeaderValue::from_static("ours");
