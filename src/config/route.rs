@@ -1,5 +1,8 @@
 //! Routes: what they match, where they lead, and that no two match the same.
 
+use std::sync::{Arc, Mutex};
+
+use crate::policy::clients::Clients;
 use crate::policy::origin::MissingOrigin;
 use crate::policy::route::{HostPattern, PathPattern, Route};
 use crate::wire::authority::Host;
@@ -79,6 +82,9 @@ fn route(section: Section<'_>, known: &Known<'_>) -> Option<Route> {
         frames,
         limits,
         rates,
+        clients: rates
+            .client
+            .map(|rate| Arc::new(Mutex::new(Clients::new(rate)))),
         ping,
         records,
         rewrite,

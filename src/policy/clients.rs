@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::rate::{Bucket, Rate, Verdict};
@@ -15,6 +16,9 @@ use super::rate::{Bucket, Rate, Verdict};
 /// Clients without a session that are remembered for what they owe. They take some 3 MiB; to owe,
 /// each has needed an address of its own.
 pub const OWING_MAX: usize = 16 * 1024;
+
+/// The clients of a route, as its sessions on all threads share them.
+pub type SharedClients = Arc<Mutex<Clients>>;
 
 /// Who counts as one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,6 +11,7 @@ use std::fmt;
 
 use http::{HeaderName, HeaderValue};
 
+use super::clients::SharedClients;
 use super::limits::{Frames, Ping, Records, SessionLimits};
 use super::offers::Offers;
 use super::origin::{MissingOrigin, Origins};
@@ -44,6 +45,8 @@ pub struct Route {
     pub limits: SessionLimits,
     /// How fast its clients may talk.
     pub rates: Rates,
+    /// Those who talk, where all of a client's sessions are limited together.
+    pub clients: Option<SharedClients>,
     /// When its clients are asked for a sign of life.
     pub ping: Ping,
     /// Which records its sessions leave while they run.
@@ -265,6 +268,7 @@ pub(super) mod tests {
                 message_bytes: None,
             },
             rates: Rates::default(),
+            clients: None,
             ping: Ping::Off,
             records: Records::default(),
             rewrite: Rewrite::default(),
