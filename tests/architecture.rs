@@ -20,7 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("listen", &["net", "wire", "observe"]),
     ("front", &["wire", "net", "observe"]),
     ("egress", &["wire", "policy", "net", "gss", "observe"]),
-    ("splice", &["wire", "net", "observe"]),
+    ("splice", &["wire", "policy", "net", "observe"]),
     ("refusal", &["wire", "policy", "egress", "front"]),
     ("plan", &["policy", "listen", "front", "egress", "observe"]),
     (

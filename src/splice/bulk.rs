@@ -6,8 +6,13 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+
+use super::flow::Flow;
 use super::pump::HELD_BYTES_MAX;
-use crate::net::pipe::{FILL_BYTES_MAX, Pipe, Plain};
+use crate::net::pipe::{Pipe, Plain};
+use crate::wire::ws::frame::HEADER_BYTES_MAX;
 
 /// So many full reads in a row are taken for the beginning of many more.
 const FULL_READS: u8 = 4;
@@ -15,6 +20,9 @@ const FULL_READS: u8 = 4;
 /// A wake that brings less than this ends it. On loopback a hop of 64 KiB costs less by splice(2)
 /// than by a copy, one of 16 KiB the same, a smaller one more.
 const WAKE_BYTES_MIN: u32 = 32 * 1024;
+
+/// Frames shorter than this are read: each costs a look at its header besides.
+const FRAME_BYTES_MIN: u64 = 32 * 1024;
 
 /// How a pump has fared, and its pipe while there is something in it.
 #[derive(Debug, Default)]
@@ -42,35 +50,51 @@ impl Bulk {
         self.pipe.is_none()
     }
 
-    /// Takes bytes from the source into a pipe; 0 is its end. `None`: they are to be copied.
+    /// Takes bytes from the source into a pipe; 0 is its end. `None`: they are to be read.
     pub(super) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         source: &impl Plain,
         sink: &impl Plain,
+        flow: &mut Flow,
     ) -> Option<Poll<io::Result<usize>>> {
         if self.full_reads < FULL_READS {
             return None;
         }
         let (source, _) = (source.plain()?, sink.plain()?);
+        if flow.unseen() == 0 {
+            match poll_enter(cx, source, flow) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => {
+                    self.full_reads = 0;
+                    return None;
+                }
+                Poll::Pending => return Some(self.silent()),
+            }
+        }
         let Some(mut pipe) = Pipe::empty() else {
             self.full_reads = 0;
             return None;
         };
-        let filled = pipe.poll_fill(cx, source, FILL_BYTES_MAX);
+        let most = usize::try_from(flow.unseen()).unwrap_or(usize::MAX);
+        let filled = pipe.poll_fill(cx, source, most);
         match &filled {
             Poll::Ready(Ok(bytes)) => {
+                flow.skip(*bytes);
                 self.woken_bytes = self.woken_bytes.saturating_add(count(*bytes));
                 self.pipe = (*bytes > 0).then(|| Box::new(pipe));
             }
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => {
-                if std::mem::take(&mut self.woken_bytes) < WAKE_BYTES_MIN {
-                    self.full_reads = 0;
-                }
-            }
+            Poll::Pending => return Some(self.silent()),
         }
         Some(filled)
+    }
+
+    fn silent<T>(&mut self) -> Poll<T> {
+        if std::mem::take(&mut self.woken_bytes) < WAKE_BYTES_MIN {
+            self.full_reads = 0;
+        }
+        Poll::Pending
     }
 
     /// Hands on what is in the pipe; ready with so many bytes once the sink has accepted some.
@@ -90,6 +114,15 @@ impl Bulk {
     }
 }
 
+/// Takes in the header of the frame that the source has ready, without reading it. False where that
+/// is better read: a short frame, an incomplete header, an end.
+fn poll_enter(cx: &mut Context<'_>, source: &TcpStream, flow: &mut Flow) -> Poll<bool> {
+    let mut header = [0; HEADER_BYTES_MAX];
+    let mut buf = ReadBuf::new(&mut header);
+    let peeked = ready!(source.poll_peek(cx, &mut buf));
+    Poll::Ready(peeked.is_ok() && flow.enter(buf.filled(), FRAME_BYTES_MIN))
+}
+
 fn count(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
@@ -103,7 +136,11 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+    use crate::splice::close::Side;
     use crate::splice::pump::{Eof, Pump};
+    use crate::splice::voice::Last;
+    use crate::splice::{Limits, Params};
+    use crate::wire::ws::rules::Sender;
 
     /// Whoever connected, and whoever accepted; `room` bounds what waits in between.
     async fn connected(room: Option<u32>) -> (TcpStream, TcpStream) {
@@ -141,7 +178,11 @@ mod tests {
             let (far_source, source) = connected(None).await;
             let (far_sink, sink) = connected(room).await;
             let mut busy = Self {
-                pump: Pump::new(Bytes::new()),
+                pump: Pump::new(
+                    Bytes::new(),
+                    Flow::of(Sender::Client, &Params::opaque(Limits::default()), None),
+                    Last::to(Side::Backend),
+                ),
                 far_source,
                 source,
                 sink,

@@ -22,6 +22,8 @@ pub(super) struct Kept {
     bytes: Held,
     /// How many of them were written.
     written: usize,
+    /// They are the gateway's, and nobody's of the two sides.
+    own: bool,
 }
 
 #[derive(Debug)]
@@ -45,8 +47,29 @@ impl Kept {
         Self::new(Held::Chunk(chunk))
     }
 
+    /// As [`Kept::copy`]; `None` when there is nothing.
+    pub(super) fn rest_of(bytes: &[u8]) -> Option<Box<Self>> {
+        (!bytes.is_empty()).then(|| Self::copy(bytes))
+    }
+
+    /// A frame of the gateway's.
+    pub(super) fn own(frame: Vec<u8>) -> Box<Self> {
+        let mut own = Self::new(Held::Chunk(frame));
+        own.own = true;
+        own
+    }
+
     fn new(bytes: Held) -> Box<Self> {
-        Box::new(Self { bytes, written: 0 })
+        Box::new(Self {
+            bytes,
+            written: 0,
+            own: false,
+        })
+    }
+
+    /// Whether these bytes came from neither side.
+    pub(super) fn is_own(&self) -> bool {
+        self.own
     }
 
     /// What is still to be written.

@@ -2,11 +2,20 @@
 //!
 //! Knows nothing of how either side was reached, of requests, routes or refusals.
 
+mod alive;
 mod both;
 mod bulk;
+mod checks;
 mod close;
+mod flow;
 mod kept;
+mod params;
+mod ping;
 mod pump;
+mod table;
+mod tally;
+mod throttle;
+mod voice;
 mod watch;
 
 use std::pin::Pin;
@@ -17,20 +26,28 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
-pub use close::{Outcome, Side, SpliceEnd};
+pub use close::{Breach, Heard, Outcome, Side, SpliceEnd, Told};
+pub use params::{Frames, Params, Ping};
+pub use ping::{Pinged, RoundTrips};
+pub use tally::{Control, Data, Tally};
+pub use throttle::Throttle;
 pub use watch::{Limits, Watch};
 
 use crate::net::pipe::Plain;
+use crate::wire::ws::close::CloseCode;
+use alive::Alive;
 use both::Both;
+use ping::Verdict;
+use table::Moment;
 use watch::Watched;
 
 /// How long the side that is left may take, once the other is lost, to accept its last bytes and
 /// to end: long enough for a slow line, short enough not to collect dead sessions.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// How long both sides may take to accept a goodbye when the gateway ends the session. Usually
-/// it fits into the socket's buffer at once; a side that is stalled gets none.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long both sides may take to accept a goodbye and to answer it when the gateway ends the
+/// session. Usually that is one round trip; a side that is stalled gets none.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// One side of a session, ready for bytes.
 #[derive(Debug)]
@@ -51,19 +68,23 @@ pub struct Pair<C, B> {
     pub backend: Leg<B>,
 }
 
-/// Carries bytes both ways until both sides are done, one is lost, a limit is reached or the cut
-/// comes; `watch` tells of the last two.
+/// Carries what both sides say until both are done, one is lost, breaks a rule or does not answer, a
+/// limit is reached or the cut comes; `watch` tells of the last two.
 ///
-/// An end of one side goes through as an end, after everything before it, and the other
-/// direction goes on. Bytes that a lost side sent are still delivered, within five seconds.
-pub fn run<C, B>(pair: Pair<C, B>, limits: Limits, watch: &Watch) -> Splice<C, B>
+/// Bytes alone: an end of one side goes through as an end, after everything before it, and the other
+/// direction goes on. Frames: a side that ends without a Close is followed by one of the gateway's,
+/// and so is every end that is the gateway's own. Bytes that a lost side sent are still delivered,
+/// within five seconds.
+pub fn run<C, B>(pair: Pair<C, B>, params: Params, watch: &Watch) -> Splice<C, B>
 where
     C: AsyncRead + AsyncWrite + Plain + Unpin,
     B: AsyncRead + AsyncWrite + Plain + Unpin,
 {
     Splice {
-        both: Both::new(pair),
-        watched: Watched::new(watch.clone(), limits),
+        watched: Watched::new(watch.clone(), params.limits, Alive::finest(&params)),
+        alive: Alive::new(&params, watch.now()),
+        cut_code: params.cut_code,
+        both: Both::new(pair, params),
         ending: None,
     }
 }
@@ -74,6 +95,9 @@ where
 pub struct Splice<C, B> {
     both: Both<C, B>,
     watched: Watched,
+    /// The sides that are asked whether they are there.
+    alive: Option<Box<Alive>>,
+    cut_code: CloseCode,
     /// Once the end has come, and both sides are being told.
     ending: Option<Box<Ending>>,
 }
@@ -97,29 +121,10 @@ where
         let this = self.get_mut();
         if this.ending.is_none() {
             let end = ready!(this.poll_end(cx));
-            match grace(&end) {
-                None => return Poll::Ready(this.outcome(end)),
-                Some(grace) => this.ending = Some(Ending::new(end, grace)),
-            }
+            this.begin_to_end(end);
         }
         let end = ready!(this.poll_ended(cx));
         Poll::Ready(this.outcome(end))
-    }
-}
-
-/// How long it may take to tell both sides of an end; `None`: there is nothing to tell.
-fn grace(end: &SpliceEnd) -> Option<Duration> {
-    match end {
-        SpliceEnd::Closed(_) | SpliceEnd::Truncated(_) => None,
-        SpliceEnd::Lost(..) => Some(LINGER),
-        SpliceEnd::Idle | SpliceEnd::Age | SpliceEnd::Cut => Some(FAREWELL),
-    }
-}
-
-impl Ending {
-    fn new(end: SpliceEnd, grace: Duration) -> Box<Self> {
-        let latest = Box::pin(sleep(grace));
-        Box::new(Self { end, latest })
     }
 }
 
@@ -131,13 +136,42 @@ where
     /// The limits are judged after the pumps, because the bytes that these find may be what the
     /// watch waits for, and whatever the pumps say: those of a busy session never rest.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<SpliceEnd> {
-        if self.watched.poll_cut(cx).is_ready() {
+        if self.watched.poll_cut(cx, self.both.is_told()).is_ready() {
             return Poll::Ready(SpliceEnd::Cut);
         }
         if let Poll::Ready(end) = self.both.poll(cx) {
             return Poll::Ready(end);
         }
-        self.watched.poll_limits(self.both.has_moved())
+        let (client, backend) = self.both.signs();
+        let now = self.watched.now();
+        let mut due = Moment::NEVER;
+        if let Some(alive) = &mut self.alive {
+            for (side, verdict) in alive.look(now, client, backend) {
+                match verdict {
+                    Verdict::Wait(until) => due = due.min(until),
+                    Verdict::Dead => return Poll::Ready(SpliceEnd::Silent(side)),
+                    Verdict::Ask => {
+                        self.both.ask(side);
+                        cx.waker().wake_by_ref();
+                    }
+                }
+            }
+        }
+        let moved = client.moved || backend.moved;
+        self.watched.poll_limits(now, moved, due)
+    }
+
+    fn begin_to_end(&mut self, end: SpliceEnd) {
+        let grace = match is_by_gateway(&end) {
+            true => {
+                let cut = self.cut_code;
+                self.both.part(|side| end.code(side, cut), &end.reason());
+                FAREWELL
+            }
+            false => LINGER,
+        };
+        let latest = Box::pin(sleep(grace));
+        self.ending = Some(Box::new(Ending { end, latest }));
     }
 
     /// The end, once both sides are told or will not hear it in time.
@@ -147,12 +181,10 @@ where
         };
         let end = ending.end;
         let is_late = ending.latest.as_mut().poll(cx).is_ready();
-        let told = match end {
-            SpliceEnd::Lost(lost, _) if self.watched.poll_cut(cx).is_pending() => {
-                self.both.poll_last_of(lost, cx)
-            }
-            SpliceEnd::Lost(..) | SpliceEnd::Closed(_) | SpliceEnd::Truncated(_) => Poll::Ready(()),
-            SpliceEnd::Idle | SpliceEnd::Age | SpliceEnd::Cut => self.both.poll_goodbye(cx),
+        let told = match is_by_gateway(&end) {
+            true => self.both.poll_goodbye(cx, is_late),
+            false if self.watched.is_cut() => Poll::Ready(()),
+            false => self.both.poll_rest(cx),
         };
         match told.is_ready() || is_late {
             true => Poll::Ready(end),
@@ -162,12 +194,38 @@ where
 
     fn outcome(&self, end: SpliceEnd) -> Outcome {
         let (to_backend, to_client) = self.both.delivered();
+        let (mut client, mut backend) = self.both.heard();
+        if let Some(alive) = &self.alive {
+            let (of_client, of_backend) = alive.pinged(self.watched.now());
+            for (heard, pinged) in [(&mut client, of_client), (&mut backend, of_backend)] {
+                if let Some(heard) = heard {
+                    heard.pinged = pinged;
+                }
+            }
+        }
         Outcome {
             to_backend,
             to_client,
             duration: self.watched.age(),
             end,
+            client,
+            backend,
         }
+    }
+}
+
+/// Whether neither side has ended the session by itself, so that both are to be told.
+fn is_by_gateway(end: &SpliceEnd) -> bool {
+    match end {
+        SpliceEnd::Closed(_)
+        | SpliceEnd::Gone(_)
+        | SpliceEnd::Truncated(_)
+        | SpliceEnd::Lost(..) => false,
+        SpliceEnd::Breach(..)
+        | SpliceEnd::Silent(_)
+        | SpliceEnd::Idle
+        | SpliceEnd::Age
+        | SpliceEnd::Cut => true,
     }
 }
 
@@ -179,6 +237,6 @@ mod tests {
     #[test]
     fn the_future_of_a_session_is_small() {
         let bytes = size_of::<Splice<Stream, Stream>>();
-        assert!(bytes <= 256, "{bytes} bytes");
+        assert!(bytes <= 360, "{bytes} bytes");
     }
 }

@@ -9,17 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use aws_lc_rs::rand;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::close::SpliceEnd;
-
-/// The timer rings at most this often in the shortest limit there is. So a session ends at most a
-/// tenth of a limit late, and never early.
-const ROUNDS_PER_LIMIT: u64 = 10;
-/// However long the limits are: a second late is in nobody's way.
-const ROUND_MAX: Duration = Duration::from_secs(1);
+use super::table::{Moment, Table, nanos, round};
 
 /// What ends a session although both sides would go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,36 +24,6 @@ pub struct Limits {
     pub idle: Option<Duration>,
     /// Age at which the session ends; `None`: never.
     pub session: Option<Duration>,
-}
-
-/// A moment, in nanoseconds since the watch was made: half of what an `Instant` takes, five times
-/// for each session. They last for 584 years; a limit that is reached later is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(u64);
-
-impl Moment {
-    const NEVER: Self = Self(u64::MAX);
-
-    fn after(self, nanos: u64) -> Self {
-        Self(self.0.saturating_add(nanos))
-    }
-
-    fn is_never(self) -> bool {
-        self == Self::NEVER
-    }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// How late an end by the shortest of these may be.
-fn round(limits: &[u64]) -> u64 {
-    let shortest = limits
-        .iter()
-        .min()
-        .map_or(u64::MAX, |limit| limit / ROUNDS_PER_LIMIT);
-    shortest.min(nanos(ROUND_MAX))
 }
 
 /// Wakes each session of a thread when it has to look at its limits, and all of them at the cut.
@@ -70,22 +36,8 @@ struct Shared {
     /// The table wants to be looked at sooner than was thought.
     sooner: Notify,
     is_cut: AtomicBool,
-}
-
-/// The sessions, each in a slot that is used again after it.
-struct Table {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    /// No slot is due before this.
-    next: Moment,
-    /// No round is shorter than this, in nanoseconds.
-    round: u64,
-}
-
-struct Slot {
-    due: Moment,
-    /// `None` in a free slot.
-    waker: Option<Waker>,
+    /// Each session has a moment at which it ends: its own in the table.
+    is_draining: AtomicBool,
 }
 
 impl Watch {
@@ -120,7 +72,7 @@ impl Watch {
         }
     }
 
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         Moment(nanos(self.0.birth.elapsed()))
     }
 
@@ -132,6 +84,23 @@ impl Watch {
     fn table(&self) -> MutexGuard<'_, Table> {
         // Nothing in here panics halfway through a change.
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the sessions one after the other from now on, the oldest first, the last of them `over`
+    /// from now at the latest.
+    pub fn drain(&self, over: Duration) {
+        let chance = |below: u64| {
+            let mut dice = [0; 8];
+            rand::fill(&mut dice).expect("aws-lc aborts rather than go on without randomness");
+            u64::from_ne_bytes(dice) % below
+        };
+        self.table().spread(self.now(), nanos(over), chance);
+        self.0.is_draining.store(true, Ordering::Relaxed);
+        self.0.sooner.notify_one();
+    }
+
+    fn is_draining(&self) -> bool {
+        self.0.is_draining.load(Ordering::Relaxed)
     }
 
     fn is_cut(&self) -> bool {
@@ -146,78 +115,6 @@ fn wake(wakers: Vec<Waker>) {
     }
 }
 
-impl Table {
-    fn next_round(&self, last: Option<Moment>) -> Moment {
-        match last {
-            Some(last) if !self.next.is_never() => self.next.max(last.after(self.round)),
-            _ => self.next,
-        }
-    }
-
-    /// Whoever is due. Each has to be [`Table::set`] again.
-    fn due(&mut self, now: Moment) -> Vec<Waker> {
-        let mut wakers = Vec::new();
-        self.next = Moment::NEVER;
-        for slot in &mut self.slots {
-            if slot.due <= now {
-                slot.due = Moment::NEVER;
-                wakers.extend(slot.waker.clone());
-            }
-            self.next = self.next.min(slot.due);
-        }
-        wakers
-    }
-
-    fn everyone(&self) -> Vec<Waker> {
-        self.slots.iter().filter_map(|s| s.waker.clone()).collect()
-    }
-
-    fn enter(&mut self, waker: &Waker) -> u32 {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::FREE);
-            u32::try_from(self.slots.len() - 1).expect("fewer sessions than descriptors")
-        });
-        self.slots[slot as usize].waker = Some(waker.clone());
-        slot
-    }
-
-    /// Whether that is sooner than anything before.
-    fn set(&mut self, slot: u32, due: Moment, round: u64) -> bool {
-        self.slots[slot as usize].due = due;
-        let is_sooner = due < self.next || round < self.round;
-        self.next = self.next.min(due);
-        self.round = self.round.min(round);
-        is_sooner
-    }
-
-    fn leave(&mut self, slot: u32) {
-        self.slots[slot as usize] = Slot::FREE;
-        self.free.push(slot);
-        if self.free.len() == self.slots.len() {
-            // The last one is gone: what a storm of sessions needed is given back.
-            *self = Self::default();
-        }
-    }
-}
-
-impl Slot {
-    const FREE: Self = Self {
-        due: Moment::NEVER,
-        waker: None,
-    };
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            next: Moment::NEVER,
-            round: u64::MAX,
-        }
-    }
-}
-
 impl Default for Watch {
     fn default() -> Self {
         Self(Arc::new(Shared {
@@ -225,6 +122,7 @@ impl Default for Watch {
             table: Mutex::default(),
             sooner: Notify::new(),
             is_cut: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
         }))
     }
 }
@@ -246,6 +144,8 @@ pub(super) struct Watched {
     idle: u64,
     /// Its end, however lively it is.
     end: Moment,
+    /// The shortest time that it goes by, in nanoseconds.
+    finest: u64,
     /// The watch wakes us then. No later than the next limit, because `last` only ever grows.
     due: Moment,
     /// Where the waker in the slot points to; it holds what it points to, so the same place means
@@ -256,13 +156,18 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(watch: Watch, limits: Limits) -> Self {
+    /// `finest` is the shortest of the times beside its limits at which it wants to be woken.
+    pub(super) fn new(watch: Watch, limits: Limits, finest: Duration) -> Self {
         let start = watch.now();
         Self {
             watch,
             start,
             last: start,
             idle: limits.idle.map_or(u64::MAX, nanos),
+            finest: [limits.idle, limits.session]
+                .into_iter()
+                .flatten()
+                .fold(nanos(finest), |finest, limit| finest.min(nanos(limit))),
             end: limits
                 .session
                 .map_or(Moment::NEVER, |age| start.after(nanos(age))),
@@ -277,31 +182,53 @@ impl Watched {
         Duration::from_nanos(self.watch.now().0 - self.start.0)
     }
 
-    /// Ready at the cut; otherwise the task is woken at it.
-    pub(super) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.enter(cx.waker());
-        match self.watch.is_cut() {
+    /// Ready at the cut; otherwise the task is woken at it. A session whose sides can be told of an
+    /// end has a cut of its own during a drain, the others that at the end of it.
+    pub(super) fn poll_cut(&mut self, cx: &mut Context<'_>, is_told: bool) -> Poll<()> {
+        self.enter(cx.waker(), is_told);
+        match self.watch.is_cut() || self.is_drained() {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
     }
 
+    /// Whether everything ends at once. The task is woken then.
+    pub(super) fn is_cut(&self) -> bool {
+        self.watch.is_cut()
+    }
+
+    fn is_drained(&self) -> bool {
+        let Some(slot) = self.slot.filter(|_| self.watch.is_draining()) else {
+            return false;
+        };
+        self.watch.table().cut(slot) <= self.watch.now()
+    }
+
     /// After [`Watched::poll_cut`], and after whatever could move bytes in this poll: ready if a
     /// limit is reached; otherwise the task is woken when it may be.
-    pub(super) fn poll_limits(&mut self, moved: bool) -> Poll<SpliceEnd> {
-        let now = self.watch.now();
+    pub(super) fn poll_limits(
+        &mut self,
+        now: Moment,
+        moved: bool,
+        other: Moment,
+    ) -> Poll<SpliceEnd> {
         if moved {
             self.last = now;
         }
-        if now < self.due {
+        if now < self.due && self.due <= other {
             return Poll::Pending;
         }
         let (at, end) = self.next();
         if at <= now {
             return Poll::Ready(end);
         }
-        self.wake_at(at);
+        self.wake_at(at.min(other));
         Poll::Pending
+    }
+
+    /// What time it is for everybody under this watch.
+    pub(super) fn now(&self) -> Moment {
+        self.watch.now()
     }
 
     /// The next moment at which a limit is reached, and what that would mean.
@@ -313,16 +240,20 @@ impl Watched {
         }
     }
 
-    fn enter(&mut self, waker: &Waker) {
+    fn enter(&mut self, waker: &Waker, is_told: bool) {
         let place = waker.data().addr();
         if self.slot.is_some() && self.waker == place {
             return;
         }
         self.waker = place;
         match self.slot {
-            Some(slot) => self.watch.table().slots[slot as usize].waker = Some(waker.clone()),
+            Some(slot) => self.watch.table().moved(slot, waker),
             None => {
-                self.slot = Some(self.watch.table().enter(waker));
+                let start = match is_told {
+                    true => self.start,
+                    false => Moment::NEVER,
+                };
+                self.slot = Some(self.watch.table().enter(waker, start));
                 self.wake_at(self.next().0);
             }
         }
@@ -333,8 +264,7 @@ impl Watched {
         let (Some(slot), false) = (self.slot, due.is_never()) else {
             return;
         };
-        let round = round(&[self.idle, self.end.0 - self.start.0]);
-        let is_sooner = self.watch.table().set(slot, due, round);
+        let is_sooner = self.watch.table().set(slot, due, round(self.finest));
         if is_sooner {
             self.watch.0.sooner.notify_one();
         }
@@ -368,7 +298,7 @@ mod tests {
                 idle: idle.map(seconds),
                 session: session.map(seconds),
             };
-            let mut watched = Watched::new(watch.clone(), limits);
+            let mut watched = Watched::new(watch.clone(), limits, Duration::MAX);
             watched.last = watched.start.after(nanos(seconds(10)));
             let (at, end) = watched.next();
             let at = at.0.saturating_sub(watched.start.0);
@@ -382,16 +312,6 @@ mod tests {
         check(Some(5), Some(16), (15, SpliceEnd::Idle));
         check(Some(u64::MAX), Some(16), (16, SpliceEnd::Age));
         check(Some(u64::MAX), Some(u64::MAX), never);
-    }
-
-    #[test]
-    fn an_end_is_at_most_a_tenth_of_a_limit_or_a_second_late() {
-        let millis = |ms| nanos(Duration::from_millis(ms));
-        let check = |limits: &[u64], expected| assert_eq!(round(limits), expected);
-        check(&[u64::MAX, u64::MAX], millis(1000));
-        check(&[millis(100), u64::MAX], millis(10));
-        check(&[millis(500), millis(200)], millis(20));
-        check(&[millis(3_600_000), millis(86_400_000)], millis(1000));
     }
 
     #[derive(Default)]
@@ -412,7 +332,7 @@ mod tests {
     impl Session {
         fn begin(watch: &Watch, limits: Limits) -> Self {
             let mut session = Self {
-                watched: Watched::new(watch.clone(), limits),
+                watched: Watched::new(watch.clone(), limits, Duration::MAX),
                 woken: Arc::default(),
             };
             assert!(session.poll(false).is_pending());
@@ -421,9 +341,15 @@ mod tests {
 
         fn poll(&mut self, moved: bool) -> Poll<SpliceEnd> {
             let waker = Waker::from(self.woken.clone());
-            match self.watched.poll_cut(&mut Context::from_waker(&waker)) {
+            match self
+                .watched
+                .poll_cut(&mut Context::from_waker(&waker), true)
+            {
                 Poll::Ready(()) => Poll::Ready(SpliceEnd::Cut),
-                Poll::Pending => self.watched.poll_limits(moved),
+                Poll::Pending => {
+                    let now = self.watched.now();
+                    self.watched.poll_limits(now, moved, Moment::NEVER)
+                }
             }
         }
 
@@ -486,9 +412,9 @@ mod tests {
             assert_eq!(session.wakes(), 1);
             assert_eq!(session.poll(true), Poll::Ready(SpliceEnd::Cut));
         }
-        let mut late = Watched::new(watch, Limits::default());
+        let mut late = Watched::new(watch, Limits::default(), Duration::MAX);
         let cx = &mut Context::from_waker(Waker::noop());
-        assert!(late.poll_cut(cx).is_ready());
+        assert!(late.poll_cut(cx, true).is_ready());
     }
 
     #[tokio::test(start_paused = true)]
@@ -511,5 +437,24 @@ mod tests {
         assert!(session.poll(false).is_pending());
         watching(&watch, seconds(12)).await;
         assert_eq!((before.0.load(Ordering::Relaxed), session.wakes()), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drained_session_is_woken_at_its_end_and_told_of_it() {
+        let watch = Watch::default();
+        let mut sessions: Vec<_> = (0..10)
+            .map(|_| Session::begin(&watch, Limits::default()))
+            .collect();
+        watch.drain(seconds(10));
+        watching(&watch, seconds(5)).await;
+        let ended = sessions.iter_mut().filter_map(|s| match s.poll(false) {
+            Poll::Ready(end) => Some((end, s.wakes())),
+            Poll::Pending => None,
+        });
+        let ended: Vec<_> = ended.collect();
+        assert!((4..=6).contains(&ended.len()), "{ended:?}");
+        assert!(ended.iter().all(|ended| *ended == (SpliceEnd::Cut, 1)));
+        watching(&watch, seconds(6)).await;
+        assert!(sessions.iter_mut().all(|s| s.poll(false).is_ready()));
     }
 }

@@ -14,7 +14,7 @@ use http::{Method, Request, Response};
 use socket2::SockRef;
 use throughway::net::Stream;
 use throughway::net::http2::Client;
-use throughway::splice::{self, Leg, Limits, Outcome, Pair, Side, SpliceEnd, Watch};
+use throughway::splice::{self, Leg, Limits, Outcome, Pair, Params, Side, SpliceEnd, Watch};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -350,7 +350,7 @@ async fn outcome(after: impl FnOnce(Far) -> Option<Far>) -> Outcome {
         client: client_leg,
         backend: leg(stream),
     };
-    let session = splice::run(pair, Limits::default(), &Watch::default());
+    let session = splice::run(pair, Params::opaque(Limits::default()), &Watch::default());
     let doing = async {
         far.send
             .send_data(Bytes::from_static(b"hello"), false)

@@ -207,5 +207,5 @@ async fn rule_33_a_byte_in_either_direction_is_a_sign_of_life() {
     };
     let outcome = between(limits(Some(IDLE), None), far).await;
     let expected = 6 * (IDLE - Duration::from_secs(1)) + IDLE;
-    assert_ended(outcome, SpliceEnd::Idle, expected);
+    assert_ended(&outcome, SpliceEnd::Idle, expected);
 }

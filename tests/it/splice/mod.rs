@@ -7,7 +7,7 @@ mod real;
 
 use bytes::Bytes;
 use throughway::net::pipe::Plain;
-use throughway::splice::{self, Leg, Limits, Outcome, Pair, Watch};
+use throughway::splice::{self, Leg, Limits, Outcome, Pair, Params, Watch};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,7 @@ where
         std::future::pending().await
     };
     tokio::select! {
-        outcome = splice::run(pair, limits, &watch) => outcome,
+        outcome = splice::run(pair, Params::opaque(limits), &watch) => outcome,
         () = watching => unreachable!("it never ends"),
     }
 }

@@ -1,0 +1,197 @@
+//! What a pump does with its source: read it, and let through what the flow lets through.
+//!
+//! Knows the sink only as what takes bytes.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
+
+use super::{Eof, Fault, HELD_BYTES_MAX, Pump, ROUNDS_MAX, Stage};
+use crate::net::pipe::Plain;
+use crate::net::scratch;
+use crate::splice::flow::{self, Stop};
+use crate::splice::kept::Kept;
+
+impl Pump {
+    /// One read, and its bytes written as far as the sink accepts them now. `Pending` means that
+    /// the source had nothing.
+    pub(super) fn poll_round<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        sink: &mut W,
+    ) -> Poll<Result<(), Fault>>
+    where
+        R: AsyncRead + Plain + Unpin,
+        W: AsyncWrite + Plain + Unpin,
+    {
+        debug_assert!(self.is_empty());
+        if let Some(gate) = &mut self.gate {
+            ready!(gate.as_mut().poll(cx));
+            self.gate = None;
+        }
+        if self.unseen.is_some() {
+            return Poll::Ready(self.poll_unseen(cx, sink));
+        }
+        if self.word.is_none()
+            && self.flow.held().is_empty()
+            && let Some(filled) = self.bulk.poll_fill(cx, source, sink, &mut self.flow)
+        {
+            let filled = ready!(filled);
+            self.moves.passed = true;
+            return Poll::Ready(self.heard(filled).map(drop));
+        }
+        with_scratch(|scratch| {
+            let held = self.flow.held().len();
+            let (front, room) = scratch.split_at_mut(held);
+            front.copy_from_slice(self.flow.held());
+            let mut buf = ReadBuf::new(room);
+            let read = ready!(Pin::new(source).poll_read(cx, &mut buf));
+            let read = self.heard(read.map(|()| buf.filled().len()))?;
+            self.bulk.note(read);
+            let bytes = scratch.get(..held + read).unwrap_or_default();
+            if read == 0 {
+                // An end within a header: whoever comes next shall see the same.
+                self.flow.cut_off();
+                self.kept = Kept::rest_of(bytes);
+                return Poll::Ready(Ok(()));
+            }
+            let passed = self.pass(cx, sink, bytes)?;
+            self.unseen = Kept::rest_of(bytes.get(passed..).unwrap_or_default());
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// As much as may pass of what was read before.
+    pub(super) fn poll_unseen<W>(&mut self, cx: &mut Context<'_>, sink: &mut W) -> Result<(), Fault>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        let Some(mut unseen) = self.unseen.take() else {
+            return Ok(());
+        };
+        let passed = self.pass(cx, sink, unseen.rest())?;
+        unseen.advance(passed);
+        self.unseen = Some(unseen).filter(|unseen| !unseen.rest().is_empty());
+        Ok(())
+    }
+
+    /// Lets `bytes` through as far as the flow allows; how many of them are done with.
+    pub(super) fn pass<W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut W,
+        bytes: &[u8],
+    ) -> Result<usize, Fault>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        let flow::Walk { pass, stop } = self.flow.walk(bytes, self.word.is_some());
+        let (through, rest) = bytes.split_at(pass);
+        self.moves.passed |= pass > 0 || stop != Stop::Boundary && !matches!(stop, Stop::Pong(_));
+        self.write_through(cx, sink, through)
+            .map_err(|e| Fault::Sink(e.kind()))?;
+        match stop {
+            Stop::End => Ok(bytes.len()),
+            Stop::Boundary => Ok(pass),
+            Stop::Pong(len) => Ok(pass + len),
+            Stop::Wait(wait) => {
+                self.gate = Some(Box::pin(sleep(wait)));
+                Ok(pass)
+            }
+            Stop::Incomplete => {
+                self.flow.hold(rest);
+                Ok(bytes.len())
+            }
+            Stop::Breach(breach) => {
+                self.stage = Stage::Refused;
+                Err(Fault::Breach(breach))
+            }
+        }
+    }
+
+    /// One read of what is thrown away, but for the Close that may be in it.
+    pub(super) fn poll_answer<R>(&mut self, cx: &mut Context<'_>, source: &mut R) -> Poll<()>
+    where
+        R: AsyncRead + Unpin,
+    {
+        if self.has_heard() {
+            return Poll::Pending;
+        }
+        with_scratch(|scratch| {
+            let held = self.flow.held().len();
+            let (front, room) = scratch.split_at_mut(held);
+            front.copy_from_slice(self.flow.held());
+            let mut buf = ReadBuf::new(room);
+            let read = ready!(Pin::new(source).poll_read(cx, &mut buf));
+            let read = read.map_or(0, |()| buf.filled().len());
+            if read == 0 {
+                self.eof = Some(Eof::Orderly);
+                return Poll::Ready(());
+            }
+            let bytes = scratch.get(..held + read).unwrap_or_default();
+            let walk = self.flow.walk(bytes, false);
+            if walk.stop == Stop::Incomplete {
+                self.flow.hold(bytes.get(walk.pass..).unwrap_or_default());
+            }
+            Poll::Ready(())
+        })
+    }
+
+    /// How many bytes a read of either kind brought; its end and its failure are kept in mind.
+    pub(super) fn heard(&mut self, read: io::Result<usize>) -> Result<usize, Fault> {
+        match read {
+            Ok(0) => self.end(Eof::Orderly),
+            Ok(bytes) => {
+                self.moves.read = true;
+                return Ok(bytes);
+            }
+            // What rustls says when TCP ended before TLS did.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.end(Eof::Truncated),
+            Err(error) => {
+                self.stop();
+                return Err(Fault::Source(error.kind()));
+            }
+        }
+        Ok(0)
+    }
+
+    pub(super) fn end(&mut self, eof: Eof) {
+        self.eof = Some(eof);
+        self.stop();
+    }
+}
+
+/// Reads from `source` and throws it away; ready when it has ended or failed.
+///
+/// A socket that is closed with unread bytes resets its connection, and the reset overtakes what
+/// the other end has not received yet. So what has to arrive is sent, and then the other end is
+/// listened to until it is done, too (RFC 9112 §9.6 tells the same of HTTP).
+pub(in crate::splice) fn poll_discard<R>(cx: &mut Context<'_>, source: &mut R) -> Poll<()>
+where
+    R: AsyncRead + Unpin,
+{
+    for _ in 0..ROUNDS_MAX {
+        let ended = with_scratch(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            let outcome = ready!(Pin::new(&mut *source).poll_read(cx, &mut buf));
+            Poll::Ready(outcome.is_err() || buf.filled().is_empty())
+        });
+        if ready!(ended) {
+            return Poll::Ready(());
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+// Every pump of a thread reads into the same buffer, one after the other.
+fn with_scratch<T>(act: impl FnOnce(&mut [u8]) -> T) -> T {
+    scratch::with(|scratch| {
+        let (scratch, _) = scratch.split_at_mut(HELD_BYTES_MAX.min(scratch.len()));
+        act(scratch)
+    })
+}
