@@ -19,7 +19,7 @@ use crate::egress::{Auto, Found, Way, warm};
 use crate::listen::{self, Admission, BindError, Bound};
 use crate::observe::failures::DialFailures;
 use crate::plan::{Plan, THREADS_MAX};
-use crate::session::Signals;
+use crate::session::{Paths, Signals};
 
 /// How long sessions that were cut may take to say goodbye before the process ends without them.
 const CUT_GRACE: Duration = Duration::from_secs(3);
@@ -94,6 +94,7 @@ pub fn start(plan: Plan) -> Result<Gateway, RunError> {
     let shared = Shared {
         signals: Signals::default(),
         failures: DialFailures::default(),
+        paths: Paths::default(),
         admission: Admission::new(plan.limits.connections, threads),
         acceptors: Tasks::default(),
         keepers: Tasks::default(),

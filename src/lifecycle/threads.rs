@@ -22,7 +22,7 @@ use crate::listen::{Acceptor, Admission, Arrived, Bound};
 use crate::net::tls_stream::Turns;
 use crate::observe::failures::DialFailures;
 use crate::plan::Plan;
-use crate::session::{self, Signals, Worker};
+use crate::session::{self, Paths, Signals, Worker};
 use crate::splice::Watch;
 
 /// Below every deadline of a handshake or a dial.
@@ -34,6 +34,7 @@ pub(super) struct Shared {
     pub(super) plan: Arc<Plan>,
     pub(super) signals: Signals,
     pub(super) failures: DialFailures,
+    pub(super) paths: Paths,
     pub(super) admission: Admission,
     /// They accept and hand over; they end by themselves when `signals.draining` is cancelled.
     pub(super) acceptors: Tasks,
@@ -96,6 +97,7 @@ fn prepare(
         failures: shared.failures.clone(),
         watch: Watch::default(),
         turns: Turns::default(),
+        paths: shared.paths.clone(),
     });
     let (sessions, of_worker) = (shared.sessions.clone(), worker.clone());
     let begin = move |arrived| sessions.spawn(session::run(arrived, of_worker.clone()));
@@ -144,10 +146,16 @@ fn run(runtime: Runtime, shared: &Shared, worker: &Worker) {
         worker.watch.run(shared.signals.cut.clone()).await;
         std::future::pending().await
     };
+    let draining = async {
+        shared.signals.draining.cancelled().await;
+        worker.watch.drain(shared.plan.drain.spread);
+        std::future::pending().await
+    };
     runtime.block_on(async {
         tokio::select! {
             () = shared.ended.cancelled() => {}
             () = watching => {}
+            () = draining => {}
             () = beat() => {}
         }
     });

@@ -121,7 +121,8 @@ impl Begun {
         )
     }
 
-    fn unpack(&self) -> (Request<&str>, Way<&str>) {
+    /// What it said, as it was.
+    pub fn unpack(&self) -> (Request<&str>, Way<&str>) {
         let (ends, texts) = self.0.split_at(TEXTS * END_BYTES);
         let mut ends = ends.as_chunks().0.iter();
         let mut begin = 0;
@@ -169,6 +170,17 @@ pub fn session(begun: &Begun, end: &End) {
         bytes_to_client = end.to_client,
         ended_by = end.by,
         why = end.why,
+    );
+}
+
+/// Says what was learned of the path of one leg, and how often it is pinged from now on.
+pub fn path(route: &str, leg: &str, egress: &str, every: Duration, learned: &str) {
+    tracing::info!(
+        route,
+        leg,
+        egress,
+        ping_every_ms = millis(every),
+        "{learned}"
     );
 }
 

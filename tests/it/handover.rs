@@ -37,7 +37,7 @@ async fn says(answer: &str) -> Script {
 fn in_front_of(backend: SocketAddr) -> Running {
     let servers = [format!("ws://{backend}")];
     let keys = "timeouts = { upgrade = \"300ms\" }";
-    gateway().route_to("/ws", &servers, keys).run()
+    gateway().opaque().route_to("/ws", &servers, keys).run()
 }
 
 /// Fails unless the backend was sent one request head and not a byte more, on each of so many

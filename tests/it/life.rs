@@ -20,7 +20,7 @@ const DRAINING: &str = "\"draining; a second signal cuts at once\"";
 
 fn to_echo(backend: &Script, drain: &str) -> Builder {
     let server = format!("ws://{}", backend.address);
-    gateway().drain(drain).route("/", server)
+    gateway().opaque().drain(drain).route("/", server)
 }
 
 async fn echo(client: &mut Client, words: &[u8]) {

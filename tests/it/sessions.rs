@@ -264,7 +264,11 @@ async fn two_thousand_sessions_at_once_each_hear_their_own_bytes() {
     const ROUNDS: usize = 3;
     allow_descriptors(2 * SESSIONS as u64 + 1000);
     let backend = echo_backend().await;
-    let gateway = started(gateway().route("/", format!("ws://{}", backend.address)));
+    let gateway = started(
+        gateway()
+            .opaque()
+            .route("/", format!("ws://{}", backend.address)),
+    );
     let before = gateway.descriptors();
     let address = gateway.address;
     // The backend is in this process and its backlog is short, so they come in waves.

@@ -86,6 +86,11 @@ impl Builder {
         self
     }
 
+    /// The routes that follow carry bytes that are no frames.
+    pub fn opaque(self) -> Self {
+        self.keys("origins = \"any\"\nframes = \"opaque\"")
+    }
+
     /// The backends that follow are reached through this proxy, `host:port`.
     pub fn via(mut self, proxy: impl std::fmt::Display) -> Self {
         let name = format!("egress{}", self.egress.matches("[[egress").count());

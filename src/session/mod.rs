@@ -3,6 +3,8 @@
 //! Each stage takes its noun and hands on the next. Whatever fails on the way is answered by
 //! `refusal` and recorded once.
 
+mod terms;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,6 +14,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
+
+use terms::Lesson;
+pub use terms::Paths;
 
 use crate::egress::{self, Declined, DialError, Fault, Link, Reached, Steps};
 use crate::front::answer::{self, Body};
@@ -54,12 +59,16 @@ pub struct Worker {
     pub watch: splice::Watch,
     /// Whose TLS handshake reckons now.
     pub turns: Turns,
+    /// What is known of how long paths leave a silent connection alone.
+    pub paths: Paths,
 }
 
 /// A session that has its 101. This is what an idle one holds.
 struct Opened {
     splice: Splice<Stream, Stream>,
     begun: record::Begun,
+    /// Where a leg is pinged as its path needs it.
+    lesson: Option<Box<Lesson>>,
     /// Counted against `limits.connections` until the session is over.
     _place: Place,
 }
@@ -67,7 +76,8 @@ struct Opened {
 /// What came of a request that may have its 101.
 struct Agreed {
     link: Link,
-    limits: splice::Limits,
+    terms: splice::Params,
+    lesson: Option<Box<Lesson>>,
     accept: String,
     expose: Option<Origin>,
 }
@@ -135,6 +145,10 @@ impl Opened {
             to_client: outcome.to_client,
         };
         record::session(&self.begun, &end);
+        if let Some(lesson) = &self.lesson {
+            let (request, way) = self.begun.unpack();
+            lesson.learn(outcome, request.route, way.egress);
+        }
     }
 }
 
@@ -174,7 +188,7 @@ async fn open(arrived: Arrived, worker: &Worker, steps: &Steps) -> Option<Opened
     let negotiated = tokio::select! {
         // In this order: whoever left after it had said all it wanted still gets what is ready.
         biased;
-        negotiated = negotiate(offer.head, &seen, unavailable, plan, steps, &mut request) => negotiated,
+        negotiated = negotiate(offer.head, &seen, unavailable, worker, steps, &mut request) => negotiated,
         () = front::gone(&client) => Err(Turn::Gone("it left while its backend was being reached".to_owned())),
     };
     match negotiated {
@@ -189,10 +203,11 @@ async fn negotiate<'p>(
     head: RequestHead,
     seen: &Seen,
     unavailable: Option<Unavailable>,
-    plan: &'p Plan,
+    worker: &'p Worker,
     steps: &Steps,
     request: &mut record::Request,
 ) -> Result<Agreed, Turn<'p>> {
+    let plan = &worker.plan;
     if let Some(page) = plan.page.as_ref().filter(|_| Page::is_asked_for(&head)) {
         return Err(Turn::Shown(page));
     }
@@ -214,11 +229,9 @@ async fn negotiate<'p>(
     match dialled.map_err(|error| unreached(&error, plan))? {
         Reached::Declined(declined) => Err(Turn::Declined(Box::new(declined))),
         Reached::Switched(link) => Ok(Agreed {
+            terms: terms::of(route, backend, &link, facts.address, worker),
+            lesson: Lesson::of(route, backend, &worker.paths),
             link: as_the_client_knows_it(link, &opening, route),
-            limits: splice::Limits {
-                idle: route.limits.idle,
-                session: route.limits.session,
-            },
             accept: accept_for(&opening.key),
             expose,
         }),
@@ -235,7 +248,8 @@ async fn switch(
 ) -> Option<Opened> {
     let Agreed {
         link,
-        limits,
+        terms,
+        lesson,
         accept,
         expose,
     } = agreed;
@@ -269,8 +283,9 @@ async fn switch(
         },
     };
     Some(Opened {
-        splice: splice::run(pair, limits, &worker.watch),
+        splice: splice::run(pair, terms, &worker.watch),
         begun: record::Begun::new(&request, &way),
+        lesson,
         _place: place,
     })
 }
@@ -422,6 +437,6 @@ mod tests {
     #[test]
     fn an_idle_session_is_a_few_hundred_bytes() {
         let bytes = size_of::<Session>();
-        assert!(bytes <= 288, "{bytes} bytes");
+        assert!(bytes <= 400, "{bytes} bytes");
     }
 }
