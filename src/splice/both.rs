@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::close::{Heard, Side, SpliceEnd};
 use super::flow::Flow;
 use super::params::Params;
-use super::ping::{Mark, Signs};
+use super::ping::Signs;
 use super::pump::{Eof, Fault, Moves, Pump, poll_discard};
 use super::voice::{Last, Word};
 use super::{Leg, Pair};
@@ -115,20 +115,19 @@ where
         }
         self.note_first(Side::Backend);
         match self.first {
-            Some((side, how)) if self.is_over(how) => Poll::Ready(self.end(side, how)),
+            Some((side, how)) if self.is_over() => Poll::Ready(self.end(side, how)),
             _ => Poll::Pending,
         }
     }
 
     /// Bytes alone are over when both streams are. Frames are when both sides have said their Close,
-    /// or one has left without and the other was told.
-    fn is_over(&self, how: How) -> bool {
+    /// or one has left, with one or without, and the other was told.
+    fn is_over(&self) -> bool {
         let (to_backend, to_client) = (&self.to_backend, &self.to_client);
         let are_done = to_backend.is_done() && to_client.is_done();
         let have_closed = to_backend.flow().has_said_close() && to_client.flow().has_said_close();
-        let has_left = !to_backend.flow().is_opaque()
-            && how != How::Close
-            && (to_backend.is_done() || to_client.is_done());
+        let has_left =
+            !to_backend.flow().is_opaque() && (to_backend.is_done() || to_client.is_done());
         are_done || have_closed || has_left
     }
 
@@ -162,7 +161,7 @@ where
     fn note_first(&mut self, side: Side) {
         let pump = self.from(side);
         let how = match pump.eof() {
-            _ if pump.flow().has_closed() => Some(How::Close),
+            _ if pump.flow().has_said_close() => Some(How::Close),
             eof => eof.map(How::Eof),
         };
         if let (None, Some(how)) = (self.first, how) {
@@ -191,7 +190,8 @@ where
         let (to_backend, to_client) = (self.to_backend.take_moves(), self.to_client.take_moves());
         let signs = |from: &Pump, to: &Pump, read: Moves, took: Moves| Signs {
             moved: read.passed || took.accepted,
-            life: read.read || took.freed,
+            // A side that is not read cannot show any.
+            life: read.read || took.freed || !from.is_reading(),
             pong: !from.flow().awaits_pong(),
             is_free: to.is_free(),
             has_left: to.has_spoken(),
@@ -204,9 +204,8 @@ where
 
     /// Asks a side whether it is there.
     pub(super) fn ask(&mut self, side: Side) {
-        let mark = Mark::new();
+        let mark = self.to(side.other()).flow_mut().next_mark();
         self.to(side).say(Word::ping(side, mark));
-        self.to(side.other()).flow_mut().await_pong(mark);
     }
 
     // --- the end -------------------------------------------------------------------------------
@@ -220,6 +219,8 @@ where
         let polled = self.poll(cx);
         if let Poll::Ready(SpliceEnd::Breach(side, _)) = polled {
             self.to(side.other()).stop();
+            // Its last words are still to be said, and the other pump was not polled.
+            cx.waker().wake_by_ref();
         }
         match self.lost {
             Some(lost) => self.poll_last_of(lost, cx),
@@ -253,6 +254,22 @@ where
             Poll::Ready(Ok(())) if self.heard => Poll::Ready(()),
             _ => Poll::Pending,
         }
+    }
+
+    /// Instead of [`Both::poll_rest`] when the time for that is over: a side that has waited in vain
+    /// for the other is told so, if it takes that at once.
+    pub(super) fn break_off(&mut self, cx: &mut Context<'_>) {
+        if !self.is_told() {
+            return;
+        }
+        self.to_backend.stop();
+        self.to_client.stop();
+        let (client, backend) = (&mut self.client, &mut self.backend);
+        // Nobody is left to hear of a failure, or to wait for.
+        let _last_words = (
+            self.to_backend.poll(cx, client, backend),
+            self.to_client.poll(cx, backend, client),
+        );
     }
 
     /// Tells both sides of an end that is the gateway's, each with its code.

@@ -137,7 +137,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     use crate::splice::close::Side;
-    use crate::splice::pump::{Eof, Pump};
+    use crate::splice::pump::{Eof, Moves, Pump};
     use crate::splice::voice::Last;
     use crate::splice::{Limits, Params};
     use crate::wire::ws::rules::Sender;
@@ -236,6 +236,15 @@ mod tests {
             tokio::task::yield_now().await;
         }
         busy.receive_all().await;
+    }
+
+    /// Each look at a silent source counted as bytes, so that a session was idle twice as long.
+    #[tokio::test]
+    async fn nothing_passes_where_nothing_comes() {
+        let mut busy = Busy::begun(None).await;
+        busy.pump.take_moves();
+        assert!(!busy.poll().await);
+        assert_eq!(busy.pump.take_moves(), Moves::default());
     }
 
     #[tokio::test]

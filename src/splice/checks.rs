@@ -8,6 +8,7 @@ use super::close::Breach;
 use super::flow::Stop;
 use super::params::{Frames, Params};
 use super::throttle::{Excess, Throttle};
+use crate::wire::ws::frame::{CONTROL_PAYLOAD_BYTES_MAX, Opcode};
 use crate::wire::ws::layout::Layout;
 use crate::wire::ws::rules::{Rules, Sender};
 
@@ -47,11 +48,18 @@ impl Checks {
     }
 
     /// Whether a frame may begin whose message comes to `message_bytes` with it.
-    pub(super) fn header(&mut self, layout: &Layout, message_bytes: u64) -> Result<(), Stop> {
+    pub(super) fn header(
+        &mut self,
+        layout: &Layout,
+        opcode: Option<Opcode>,
+        message_bytes: u64,
+    ) -> Result<(), Stop> {
         // Not twice: the rules remember what they have seen.
         if !self.is_paid {
             self.judge(layout, message_bytes).map_err(Stop::Breach)?;
-            match self.throttle.as_mut().and_then(|t| t.begin(layout.len)) {
+            let goes_on = opcode == Some(Opcode::Continuation);
+            let throttle = self.throttle.as_mut();
+            match throttle.and_then(|throttle| throttle.begin(goes_on, layout.len)) {
                 None => {}
                 Some(Excess::Close) => return Err(Stop::Breach(Breach::Rate)),
                 Some(Excess::Delay(wait)) => {
@@ -68,7 +76,7 @@ impl Checks {
         if let Some(rules) = &mut self.rules {
             rules.header(layout).map_err(Breach::Rule)?;
         }
-        if !layout.is_control() && layout.len > self.frame_bytes_max {
+        if layout.len > self.frame_bytes_max && !is_short_control(layout) {
             return Err(Breach::FrameBytes);
         }
         if message_bytes > self.message_bytes_max {
@@ -98,4 +106,9 @@ impl Checks {
     pub(super) fn need_payload(&self) -> bool {
         self.rules.is_some() || self.throttle.is_some()
     }
+}
+
+/// A control frame as the protocol has it: its limit is that of the protocol.
+fn is_short_control(layout: &Layout) -> bool {
+    layout.is_control() && layout.len <= CONTROL_PAYLOAD_BYTES_MAX as u64
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::wire::ws::close::{self, Close};
 use crate::wire::ws::frame::{CONTROL_PAYLOAD_BYTES_MAX, HEADER_BYTES_MAX, Opcode, mask};
-use crate::wire::ws::layout::Layout;
+use crate::wire::ws::layout::{Layout, LenForm};
 use crate::wire::ws::rules::Sender;
 
 use super::checks::Checks;
@@ -43,9 +43,17 @@ struct Seen {
     /// Something was refused: where the next frame begins is not known any more.
     is_deaf: bool,
     said: Option<Box<Said>>,
-    /// The pong that is to come back, while one is.
-    awaited: Option<Box<Mark>>,
+    /// By which the gateway knows the answers to its own Pings, once there was one.
+    awaited: Option<Box<Awaited>>,
     checks: Option<Box<Checks>>,
+}
+
+#[derive(Debug)]
+struct Awaited {
+    /// What the last Ping carried.
+    mark: Mark,
+    /// Its answer has come.
+    has_come: bool,
 }
 
 /// The Close frame of this direction, as it passes.
@@ -53,6 +61,8 @@ struct Seen {
 struct Said {
     mask: Option<[u8; 4]>,
     payload: Vec<u8>,
+    /// It may not be said, and did not pass whole.
+    is_refused: bool,
 }
 
 /// How far bytes may go on, and why no further.
@@ -122,12 +132,14 @@ impl Flow {
 
     /// Whether this side has begun to say its Close: nothing may follow it.
     pub(super) fn has_closed(&self) -> bool {
-        self.0.as_ref().is_some_and(|seen| seen.said.is_some())
+        let said = self.0.as_ref().and_then(|seen| seen.said.as_ref());
+        said.is_some_and(|said| !said.is_refused)
     }
 
     /// Whether its Close has passed whole.
     pub(super) fn has_said_close(&self) -> bool {
-        self.has_closed() && self.is_at_boundary()
+        let is_within = |seen: &Seen| seen.opcode == Some(Opcode::Close) && seen.left > 0;
+        self.has_closed() && !self.0.as_ref().is_some_and(|seen| is_within(seen))
     }
 
     /// The Close that passed; `None` too where it had no code.
@@ -164,16 +176,23 @@ impl Flow {
         }
     }
 
-    /// A pong with this mark is taken out, once.
-    pub(super) fn await_pong(&mut self, mark: Mark) {
-        if let Some(seen) = &mut self.0 {
-            seen.awaited = Some(Box::new(mark));
-        }
+    /// What the next Ping is to carry. Every Pong that repeats it, or what one before it carried, is
+    /// taken out, whenever it comes.
+    pub(super) fn next_mark(&mut self) -> Mark {
+        let Some(seen) = &mut self.0 else {
+            return Mark::new();
+        };
+        let last = seen.awaited.as_ref().map(|awaited| awaited.mark);
+        let mark = last.map_or_else(Mark::new, Mark::next);
+        let has_come = false;
+        seen.awaited = Some(Box::new(Awaited { mark, has_come }));
+        mark
     }
 
-    /// Whether such a pong has not come yet.
+    /// Whether the answer to the last Ping has not come yet.
     pub(super) fn awaits_pong(&self) -> bool {
-        self.0.as_ref().is_some_and(|seen| seen.awaited.is_some())
+        let awaited = self.0.as_ref().and_then(|seen| seen.awaited.as_ref());
+        awaited.is_some_and(|awaited| !awaited.has_come)
     }
 
     /// Bytes that may pass without being looked at; 0 at the beginning of a frame.
@@ -236,11 +255,11 @@ impl Seen {
             let rest = bytes.get(pass..).unwrap_or_default();
             if self.left > 0 {
                 let payload = within(rest, self.left);
+                self.left -= payload.len() as u64;
                 if let Err(breach) = self.payload(payload) {
                     return self.broken(begin.unwrap_or(pass), begin.is_some(), breach);
                 }
                 pass += payload.len();
-                self.left -= payload.len() as u64;
                 let checks = self.checks.as_mut();
                 if let Some(wait) = checks.and_then(|checks| checks.slow_down(payload.len())) {
                     let stop = Stop::Wait(wait);
@@ -281,7 +300,7 @@ impl Seen {
         }
         let message_bytes = self.message_with(opcode, layout.len);
         if let Some(checks) = &mut self.checks {
-            checks.header(layout, message_bytes)?;
+            checks.header(layout, opcode, message_bytes)?;
         }
         self.begin(layout, opcode, message_bytes);
         Ok(())
@@ -307,6 +326,7 @@ impl Seen {
                 self.said = Some(Box::new(Said {
                     mask: layout.mask,
                     payload: Vec::new(),
+                    is_refused: false,
                 }));
             }
             Some(Opcode::Close | Opcode::Ping | Opcode::Pong) | None => {}
@@ -316,7 +336,9 @@ impl Seen {
     }
 
     fn payload(&mut self, payload: &[u8]) -> Result<(), Breach> {
-        if let (Some(Opcode::Close), Some(said)) = (self.opcode, &mut self.said) {
+        // Whoever only watches sees another Close behind it, too.
+        let is_first = self.tally.close.frames == 1;
+        if let (Some(Opcode::Close), true, Some(said)) = (self.opcode, is_first, &mut self.said) {
             said.hear(payload);
         }
         match &mut self.checks {
@@ -334,17 +356,24 @@ impl Seen {
     /// A frame whose payload breaks a rule passes not at all if none of it has passed yet.
     fn broken(&mut self, pass: usize, whole: bool, breach: Breach) -> Walk {
         self.is_cut = !whole;
-        self.left = 0;
+        if whole {
+            self.tally = self.tally.without(self.opcode, self.left);
+            self.left = 0;
+        }
+        if let (Some(Opcode::Close), Some(said)) = (self.opcode, &mut self.said) {
+            said.is_refused = true;
+        }
         Walk {
             pass,
             stop: Stop::Breach(breach),
         }
     }
 
-    /// Whether this frame is the awaited pong, or may be once it is complete.
+    /// Whether this frame answers a Ping of the gateway's, or may once it is complete.
     fn own_pong(&mut self, layout: &Layout, rest: &[u8], taken: usize) -> Option<Stop> {
-        let awaited = self.awaited.as_ref()?;
-        if layout.len != MARK_BYTES as u64 {
+        let awaited = self.awaited.as_mut()?;
+        // Of a longer form is none that may be sent, and it would not fit into what is held.
+        if layout.len != MARK_BYTES as u64 || layout.form != LenForm::Bits7 {
             return None;
         }
         let Some(payload) = rest.get(taken..taken + MARK_BYTES) else {
@@ -352,10 +381,11 @@ impl Seen {
         };
         let mut payload: [u8; MARK_BYTES] = payload.try_into().ok()?;
         mask(layout.mask.unwrap_or_default(), 0, &mut payload);
-        if payload != awaited.0 {
+        let answered = Mark(payload);
+        if !answered.is_akin(awaited.mark) {
             return None;
         }
-        self.awaited = None;
+        awaited.has_come |= answered == awaited.mark;
         Some(Stop::Pong(taken + MARK_BYTES))
     }
 }
@@ -536,15 +566,37 @@ mod tests {
     }
 
     #[test]
+    fn a_close_that_is_refused_whole_was_not_said() {
+        // Code 1005, which must not be sent.
+        let mut bytes = frame(0x88, 2);
+        let end = bytes.len() - 2;
+        bytes[end] = 0x03 ^ 1;
+        bytes[end + 1] = 0xed ^ 2;
+        let mut whole = flow(Frames::Validate, None);
+        let (passed, breach) = in_two(&mut whole, &bytes, 0);
+        assert_eq!(passed, b"");
+        assert!(matches!(
+            breach,
+            Some(Breach::Rule(Violation::BadCloseCode(_)))
+        ));
+        assert!(whole.is_at_boundary() && !whole.has_closed());
+        // Of one whose beginning has passed nobody knows the end: nothing can follow it.
+        let mut split = flow(Frames::Validate, None);
+        let (passed, _) = in_two(&mut split, &bytes, end);
+        assert_eq!(passed.len(), end);
+        assert!(split.is_cut() && split.has_closed());
+    }
+
+    #[test]
     fn the_awaited_pong_is_taken_out_at_every_split_and_no_other() {
-        let mark = Mark::new();
         let other = control::pong(b"twelve bytes", KEY);
-        let ours = control::pong(&mark.0, KEY);
         let around = frame(0x81, 7);
-        let bytes = [&*around, &other, &ours, &around].concat();
-        for at in 0..=bytes.len() {
+        let len = 2 * around.len() + 2 * other.len();
+        for at in 0..=len {
             let mut flow = flow(Frames::Observe, None);
-            flow.await_pong(mark);
+            let ours = control::pong(&flow.next_mark().0, KEY);
+            let bytes = [&*around, &other, &ours, &around].concat();
+            assert!(flow.awaits_pong());
             let (passed, _) = in_two(&mut flow, &bytes, at);
             assert_eq!(
                 passed,
@@ -554,10 +606,19 @@ mod tests {
             assert!(!flow.awaits_pong());
             assert_eq!(flow.tally().unwrap().pong.frames, 1);
         }
-        // It comes once.
+    }
+
+    #[test]
+    fn a_pong_to_a_ping_before_the_last_is_taken_out_and_is_not_the_answer() {
         let mut flow = flow(Frames::Observe, None);
-        let (passed, _) = in_two(&mut flow, &ours, 3);
-        assert_eq!(passed, ours);
+        let [first, second] =
+            [flow.next_mark(), flow.next_mark()].map(|m| control::pong(&m.0, KEY));
+        for (pong, awaits) in [(&first, true), (&second, false), (&first, false)] {
+            let (passed, _) = in_two(&mut flow, pong, 3);
+            assert_eq!((passed, flow.awaits_pong()), (vec![], awaits));
+        }
+        let strange = control::pong(&Mark::new().0, KEY);
+        assert_eq!(in_two(&mut flow, &strange, 3).0, strange);
     }
 
     #[test]

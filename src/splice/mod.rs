@@ -183,7 +183,10 @@ where
         let is_late = ending.latest.as_mut().poll(cx).is_ready();
         let told = match is_by_gateway(&end) {
             true => self.both.poll_goodbye(cx, is_late),
-            false if self.watched.is_cut() => Poll::Ready(()),
+            false if is_late || self.watched.is_cut() => {
+                self.both.break_off(cx);
+                Poll::Ready(())
+            }
             false => self.both.poll_rest(cx),
         };
         match told.is_ready() || is_late {

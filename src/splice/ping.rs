@@ -14,7 +14,7 @@ pub(super) const MARK_BYTES: usize = 12;
 /// In front of what is random, so that a capture tells whose they are.
 const NAME: [u8; 4] = *b"tway";
 
-/// What one Ping carries; nobody else's carries the same.
+/// What one Ping carries; nobody else's carries the same. The last byte counts those to one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark(pub(super) [u8; MARK_BYTES]);
 
@@ -68,7 +68,8 @@ enum Stage {
 pub(super) struct Signs {
     /// Bytes came from it, or it took some.
     pub(super) moved: bool,
-    /// Bytes came from it, or it took some after it had taken none.
+    /// Bytes came from it, or it took some after it had taken none. It is given the benefit of the
+    /// doubt while nobody reads it: its answer may be there, behind what the other side does not take.
     pub(super) life: bool,
     /// No answer to a Ping is waited for.
     pub(super) pong: bool,
@@ -96,6 +97,20 @@ impl Mark {
         name.copy_from_slice(&NAME);
         rand::fill(random).expect("aws-lc aborts rather than go on without randomness");
         Self(mark)
+    }
+
+    /// Of the next Ping to the same side.
+    pub(super) fn next(self) -> Self {
+        let Self(mut mark) = self;
+        let [.., number] = &mut mark;
+        *number = number.wrapping_add(1);
+        Self(mark)
+    }
+
+    /// Whether both are of Pings to the same side.
+    pub(super) fn is_akin(self, other: Self) -> bool {
+        let ([akin @ .., _], [others @ .., _]) = (self.0, other.0);
+        akin == others
     }
 }
 

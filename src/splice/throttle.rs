@@ -25,6 +25,15 @@ struct Guest {
     action: Action,
 }
 
+/// How far a frame has come.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// Its header has.
+    Begins,
+    /// Some of its payload has.
+    Came,
+}
+
 /// Too much was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Excess {
@@ -47,22 +56,23 @@ impl Throttle {
         (session.is_some() || guest.is_some()).then_some(Self { session, guest })
     }
 
-    /// A frame begins, which is a message or a control frame, and says how long it will be.
-    pub(super) fn begin(&mut self, announced: u64) -> Option<Excess> {
-        self.take(1, announced)
+    /// A frame begins and says how long it will be. Those that go on with a message are no message
+    /// of their own.
+    pub(super) fn begin(&mut self, goes_on: bool, announced: u64) -> Option<Excess> {
+        self.take(Step::Begins, u64::from(!goes_on), announced)
     }
 
     /// So many bytes of payload came. Whoever is closed for too many was so when it announced them.
     pub(super) fn came(&mut self, bytes: usize) -> Option<Excess> {
-        self.take(0, bytes as u64)
+        self.take(Step::Came, 0, bytes as u64)
     }
 
-    fn take(&mut self, messages: u64, bytes: u64) -> Option<Excess> {
+    fn take(&mut self, step: Step, messages: u64, bytes: u64) -> Option<Excess> {
         let now = Instant::now().into_std();
         // Of a frame that begins, bytes are counted only where they would end the session.
-        let counted = |action| match (action, messages) {
-            (Action::Delay, 1..) | (Action::Close, 0) => 0,
-            (Action::Delay, 0) | (Action::Close, 1..) => bytes,
+        let counted = |action| match (action, step) {
+            (Action::Delay, Step::Begins) | (Action::Close, Step::Came) => 0,
+            (Action::Delay, Step::Came) | (Action::Close, Step::Begins) => bytes,
         };
         let of_session = self.session.as_mut().map(|(rate, bucket)| {
             let verdict = bucket.take(rate, now, messages, counted(rate.action));

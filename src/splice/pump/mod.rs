@@ -170,6 +170,10 @@ impl Pump {
 
     /// Reads no more; what is held is still delivered, and the sink shut down after it.
     pub(super) fn stop(&mut self) {
+        if self.stage == Stage::Parted {
+            // Nothing passes any more.
+            self.unseen = None;
+        }
         self.stage = match self.stage {
             Stage::Open | Stage::Refused | Stage::Parted => Stage::Ended,
             Stage::Ended | Stage::Done => return,
@@ -196,6 +200,11 @@ impl Pump {
         self.stage == Stage::Open && self.is_empty() && !self.flow.has_closed()
     }
 
+    /// Whether what the source says is read: nothing waits for the sink, or for its time to come.
+    pub(super) fn is_reading(&self) -> bool {
+        self.is_empty() && self.gate.is_none()
+    }
+
     /// Whether nothing of the gateway's waits to be said.
     pub(super) fn has_spoken(&self) -> bool {
         self.word.is_none() && self.is_empty()
@@ -204,9 +213,9 @@ impl Pump {
     /// Whether the sink knows of the end as far as frames can say: by a Close, or it cannot be told.
     pub(super) fn has_parted(&self) -> bool {
         match self.stage {
-            Stage::Open => self.flow.has_said_close() && self.is_empty(),
+            Stage::Open | Stage::Refused => self.flow.has_said_close() && self.is_empty(),
             Stage::Parted => self.is_empty(),
-            Stage::Refused | Stage::Ended => false,
+            Stage::Ended => false,
             Stage::Done => true,
         }
     }

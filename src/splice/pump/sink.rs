@@ -71,10 +71,12 @@ impl Pump {
         self.kept = Some(Kept::own(word.frame));
         if let Some(code) = word.close {
             self.last.is_said(code);
-            self.unseen = None;
             self.stage = match self.stage {
                 Stage::Open | Stage::Refused => Stage::Parted,
-                ended => ended,
+                ended => {
+                    self.unseen = None;
+                    ended
+                }
             };
         }
         true

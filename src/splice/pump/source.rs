@@ -40,9 +40,9 @@ impl Pump {
             && self.flow.held().is_empty()
             && let Some(filled) = self.bulk.poll_fill(cx, source, sink, &mut self.flow)
         {
-            let filled = ready!(filled);
-            self.moves.passed = true;
-            return Poll::Ready(self.heard(filled).map(drop));
+            let bytes = self.heard(ready!(filled))?;
+            self.moves.passed |= bytes > 0;
+            return Poll::Ready(Ok(()));
         }
         with_scratch(|scratch| {
             let held = self.flow.held().len();
@@ -54,9 +54,11 @@ impl Pump {
             self.bulk.note(read);
             let bytes = scratch.get(..held + read).unwrap_or_default();
             if read == 0 {
-                // An end within a header: whoever comes next shall see the same.
-                self.flow.cut_off();
-                self.kept = Kept::rest_of(bytes);
+                if !bytes.is_empty() {
+                    // An end within a header: whoever comes next shall see the same.
+                    self.flow.cut_off();
+                    self.kept = Some(Kept::copy(bytes));
+                }
                 return Poll::Ready(Ok(()));
             }
             let passed = self.pass(cx, sink, bytes)?;
@@ -118,6 +120,11 @@ impl Pump {
     where
         R: AsyncRead + Unpin,
     {
+        // What was read before comes first: the next frame begins in it.
+        if let Some(unseen) = self.unseen.take() {
+            self.listen(unseen.rest());
+            return Poll::Ready(());
+        }
         if self.has_heard() {
             return Poll::Pending;
         }
@@ -132,13 +139,23 @@ impl Pump {
                 self.eof = Some(Eof::Orderly);
                 return Poll::Ready(());
             }
-            let bytes = scratch.get(..held + read).unwrap_or_default();
-            let walk = self.flow.walk(bytes, false);
-            if walk.stop == Stop::Incomplete {
-                self.flow.hold(bytes.get(walk.pass..).unwrap_or_default());
-            }
+            self.listen(scratch.get(..held + read).unwrap_or_default());
             Poll::Ready(())
         })
+    }
+
+    /// Follows `bytes`, which pass nowhere. Nobody is slowed down or answered any more.
+    fn listen(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let flow::Walk { pass, stop } = self.flow.walk(bytes, false);
+            let skipped = match stop {
+                Stop::Pong(len) => pass + len,
+                Stop::Wait(_) => pass,
+                Stop::Incomplete => return self.flow.hold(bytes.get(pass..).unwrap_or_default()),
+                Stop::End | Stop::Boundary | Stop::Breach(_) => return,
+            };
+            bytes = bytes.get(skipped..).unwrap_or_default();
+        }
     }
 
     /// How many bytes a read of either kind brought; its end and its failure are kept in mind.
