@@ -72,7 +72,7 @@ async fn walk(
     let mut hops = hops.enumerate().peekable();
     while let Some((n, ((hop, dialogue), addresses))) = hops.next() {
         let at = |stumble| (place(egress, n + 1), stumble);
-        let steps = &steps.at(|| place(egress, n + 1));
+        let steps = &steps.at(n + 1, || place(egress, n + 1));
         let deadline = budget.step(egress.timeouts.tls);
         stream = secured(stream, hop, n, deadline, steps).await.map_err(at)?;
         let (host, port) = match hops.peek() {
@@ -127,7 +127,7 @@ async fn first(egress: &Egress, budget: Budget, steps: &Steps) -> Result<Stream,
         resolve: egress.timeouts.resolve,
         connect: egress.timeouts.connect,
     };
-    let steps = steps.at(|| place(egress, 1));
+    let steps = steps.at(1, || place(egress, 1));
     tcp::connect(&target, budget, &steps).await.map_err(at)
 }
 

@@ -20,6 +20,7 @@ use super::request::Request;
 use super::route::{Route, Routes, attempt};
 use super::steps::{Detail, Steps};
 use super::stumble::{Cause, Step, Stumble};
+use crate::observe::phases::Phase;
 
 /// Pauses before the servers are tried once more, after proxies said of all of them that they cannot
 /// be reached just now (502, 503, 504). Two, so that a proxy in trouble is not asked for ever.
@@ -150,7 +151,7 @@ async fn by_auto(
         steps.learned(|| Detail::Found(found_words(server, &found)));
         Ok(Some(found))
     };
-    steps.run(|| Step::Find, finding).await
+    steps.run(Phase::Find, || Step::Find, finding).await
 }
 
 fn found_words(server: &Server, found: &Finding) -> String {
@@ -177,7 +178,11 @@ async fn by_pac(
         ways.await.map(Some).map_err(Cause::Pac)
     };
     steps
-        .run(|| Step::Pac(server.address.to_string()), finding)
+        .run(
+            Phase::Pac,
+            || Step::Pac(server.address.to_string()),
+            finding,
+        )
         .await
 }
 

@@ -18,6 +18,7 @@ use super::request::{Request, outgoing};
 use super::steps::{Detail, Steps};
 use super::stumble::{Step, Stumble};
 use crate::net::Stream;
+use crate::observe::phases::Phase;
 use crate::wire::ws::answer::Offered;
 
 /// What a straight way is called in a record.
@@ -182,7 +183,7 @@ async fn ask(
         steps.learned(|| Detail::Answered(answer.status().as_u16()));
         Ok(answer)
     };
-    steps.watch(|| Step::Upgrade, asking).await
+    steps.watch(Phase::Upgrade, || Step::Upgrade, asking).await
 }
 
 async fn reach(

@@ -16,6 +16,7 @@ use super::error::{Failure, Place};
 use super::stumble::{Cause, Step, Stumble, plain};
 use crate::net::TlsStream;
 use crate::observe::failures::DialFailures;
+use crate::observe::phases::{Phase, Phases};
 
 /// The longest real name of a certificate has some 200 characters.
 const NAME_CHARS_MAX: usize = 300;
@@ -88,6 +89,10 @@ pub struct Steps {
     listener: Option<(UnboundedSender<Fact>, Place)>,
     /// Where attempts that failed are counted, listener or not.
     failures: Option<DialFailures>,
+    /// Where the times of steps are added up, listener or not.
+    phases: Option<Phases>,
+    /// The number of the proxy whose steps these are, from 1; 0: the server's.
+    hop: usize,
 }
 
 impl Steps {
@@ -96,6 +101,8 @@ impl Steps {
         Self {
             listener: None,
             failures: None,
+            phases: None,
+            hop: 0,
         }
     }
 
@@ -104,7 +111,7 @@ impl Steps {
     pub fn to(listener: UnboundedSender<Fact>) -> Self {
         Self {
             listener: Some((listener, Place::Server)),
-            failures: None,
+            ..Self::deaf()
         }
     }
 
@@ -117,28 +124,42 @@ impl Steps {
         }
     }
 
-    /// For the steps at `place`.
-    pub(super) fn at(&self, place: impl FnOnce() -> Place) -> Self {
+    /// The same, and the time of each step is added up. That takes no allocation a step.
+    #[must_use]
+    pub fn timing(self, phases: Phases) -> Self {
+        Self {
+            phases: Some(phases),
+            ..self
+        }
+    }
+
+    /// For the steps at the proxy with this number, which is `place`.
+    pub(super) fn at(&self, hop: usize, place: impl FnOnce() -> Place) -> Self {
         let to = |(listener, _): &(UnboundedSender<Fact>, Place)| (listener.clone(), place());
         Self {
             listener: self.listener.as_ref().map(to),
             failures: self.failures.clone(),
+            phases: self.phases.clone(),
+            hop,
         }
     }
 
-    /// Does `step`, and tells when it begins and how it ends.
+    /// Does `step`, and tells when it begins and how it ends. `phase` is what kind of step it is: its
+    /// text is made only for a listener, or when it failed.
     pub(super) async fn run<T>(
         &self,
+        phase: Phase,
         step: impl Fn() -> Step,
         doing: impl Future<Output = Result<T, Cause>>,
     ) -> Result<T, Stumble> {
         let doing = async { doing.await.map_err(|cause| Stumble::new(step(), cause)) };
-        self.watch(&step, doing).await
+        self.watch(phase, &step, doing).await
     }
 
     /// The same for what makes its own stumble.
     pub(super) async fn watch<T>(
         &self,
+        phase: Phase,
         step: impl Fn() -> Step,
         doing: impl Future<Output = Result<T, Stumble>>,
     ) -> Result<T, Stumble> {
@@ -148,6 +169,9 @@ impl Steps {
         });
         let began = Instant::now();
         let result = doing.await;
+        if let Some(phases) = &self.phases {
+            phases.took(self.hop, phase, began.elapsed());
+        }
         self.tell(|_| Fact::Ended {
             took: began.elapsed(),
             result: match &result {
@@ -170,6 +194,9 @@ impl Steps {
 
     /// Tells that all is tried again.
     pub(super) fn pause(&self, pause: Duration) {
+        if let Some(phases) = &self.phases {
+            phases.took(0, Phase::Pause, pause);
+        }
         self.tell(|_| Fact::Pause(pause));
     }
 
@@ -213,6 +240,7 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
+    use crate::observe::phases::Packed;
 
     fn hop() -> Place {
         Place::Hop {
@@ -225,13 +253,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_step_tells_its_place_its_details_its_time_and_its_end() {
         let (to, mut facts) = unbounded_channel();
-        let steps = Steps::to(to).at(hop);
+        let steps = Steps::to(to).at(1, hop);
         let doing = async {
             steps.learned(|| Detail::Replied(403));
             tokio::time::sleep(Duration::from_secs(2)).await;
             Err::<(), _>(Cause::Timeout)
         };
-        let stumble = steps.run(|| Step::Tls, doing).await.expect_err("failed");
+        let stumble = steps
+            .run(Phase::Tls, || Step::Tls, doing)
+            .await
+            .expect_err("failed");
         assert_eq!(stumble.to_string(), "TLS: timed out");
         let began = facts.recv().await.expect("a fact");
         assert!(
@@ -258,11 +289,41 @@ mod tests {
 
     #[tokio::test]
     async fn a_deaf_handle_makes_no_fact_and_the_gone_listener_is_none() {
-        let deaf = Steps::deaf().at(|| unreachable!("nobody asks where"));
+        let deaf = Steps::deaf().at(1, || unreachable!("nobody asks where"));
         deaf.learned(|| unreachable!("nobody asks what"));
         let (to, facts) = unbounded_channel();
         drop(facts);
-        let done = Steps::to(to).run(|| Step::Tls, async { Ok(7) }).await;
+        let done = Steps::to(to)
+            .run(Phase::Tls, || Step::Tls, async { Ok(7) })
+            .await;
         assert_eq!(done.expect("done"), 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn times_are_added_up_by_hop_and_kind_without_a_text() {
+        let phases = Phases::default();
+        let steps = Steps::deaf().timing(phases.clone());
+        let silent = || unreachable!("nobody asks which");
+        for (steps, phase, millis) in [
+            (
+                steps.at(1, || unreachable!("nobody asks where")),
+                Phase::Connect,
+                7,
+            ),
+            (steps.clone(), Phase::Upgrade, 30),
+            (steps.clone(), Phase::Upgrade, 12),
+        ] {
+            let doing = async {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                Ok(())
+            };
+            steps.run(phase, silent, doing).await.expect("done");
+        }
+        steps.pause(Duration::from_millis(250));
+        let packed = phases.packed(Duration::ZERO);
+        assert_eq!(
+            Packed::of(&packed).to_string(),
+            "hop1 connect 7.0 ms, upgrade 42 ms, pause 250 ms"
+        );
     }
 }

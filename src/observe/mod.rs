@@ -4,4 +4,5 @@
 
 pub mod failures;
 pub mod log;
+pub mod phases;
 pub mod record;

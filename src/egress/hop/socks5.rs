@@ -20,6 +20,7 @@ use super::connect::lost;
 use super::excerpt::{GARBAGE_BYTES_MAX, Masked};
 use super::tcp;
 use crate::net::Stream;
+use crate::observe::phases::Phase;
 use crate::wire::authority::Host;
 use crate::wire::socks5::{self, Answer, Login, Malformed, Method, Offer, Read, Rep};
 use crate::wire::speaks::Speaks;
@@ -132,17 +133,19 @@ async fn exchange(
     let steps = ask.steps;
     let credentials = ask.hop.credentials.as_ref();
     let greeting = greet(&mut stream, credentials.is_some(), deadline);
-    let asks_password = steps.run(|| Step::Greeting, greeting).await?;
+    let asks_password = steps
+        .run(Phase::Tunnel, || Step::Greeting, greeting)
+        .await?;
     // None are sent to a proxy that did not ask for them, and then none can come back.
     let told = credentials.filter(|_| asks_password);
     if let Some(credentials) = told {
         let login = log_in(&mut stream, credentials, deadline);
-        steps.run(|| Step::Login, login).await?;
+        steps.run(Phase::Tunnel, || Step::Login, login).await?;
     }
     let masked = masked(told);
     let connecting = connect(&mut stream, target, ask.port, &masked, deadline);
     let step = || Step::Tunnel(shown(ask, target));
-    let tail = steps.run(step, connecting).await?;
+    let tail = steps.run(Phase::Tunnel, step, connecting).await?;
     Ok(stream.with_tail(tail))
 }
 

@@ -20,6 +20,7 @@ use crate::egress::shortage::Shortage;
 use crate::egress::steps::{Detail, Steps};
 use crate::egress::stumble::{Cause, Step, Stumble, io_words};
 use crate::net::{Stream, sockopt};
+use crate::observe::phases::Phase;
 use crate::wire::authority::Host;
 
 /// How long an address is tried alone before the next joins it (RFC 8305 §5, "Connection Attempt
@@ -49,7 +50,9 @@ pub(in crate::egress) async fn connect(
     let addresses = resolve(target.host, target.port, deadline, steps).await?;
     let step = || Step::Connect(format!("{}:{}", target.host, target.port));
     let deadline = budget.step(target.connect);
-    steps.run(step, first_of(addresses, deadline, steps)).await
+    steps
+        .run(Phase::Connect, step, first_of(addresses, deadline, steps))
+        .await
 }
 
 /// A connection to a socket of this machine.
@@ -69,7 +72,7 @@ pub(in crate::egress) async fn connect_unix(
         }
     };
     let step = || Step::Connect(format!("unix:{}", path.display()));
-    steps.run(step, connecting).await
+    steps.run(Phase::Connect, step, connecting).await
 }
 
 /// The addresses of `host`, in the order in which they are worth trying; never none.
@@ -83,7 +86,8 @@ pub(in crate::egress) async fn resolve(
         Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, port)]),
         Host::Name(name) => {
             let step = || Step::Resolve(name.clone());
-            steps.run(step, look_up(name, port, deadline, steps)).await
+            let looking = look_up(name, port, deadline, steps);
+            steps.run(Phase::Resolve, step, looking).await
         }
     }
 }

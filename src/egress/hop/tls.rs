@@ -13,6 +13,7 @@ use crate::egress::stumble::{Cause, Step, Stumble, TlsFault, plain};
 use crate::egress::versions::Offer;
 use crate::net::verify::UnknownIssuer;
 use crate::net::{Stream, tls_stream};
+use crate::observe::phases::Phase;
 
 /// What a failed handshake is told with; the longest real issuer seen has some 200 characters.
 const TEXT_CHARS_MAX: usize = 300;
@@ -36,7 +37,7 @@ pub(in crate::egress) async fn secure(
     steps: &Steps,
 ) -> Result<Stream, Stumble> {
     let shaking = handshake(stream, to, between, deadline, steps);
-    steps.run(|| Step::Tls, shaking).await
+    steps.run(Phase::Tls, || Step::Tls, shaking).await
 }
 
 /// The same towards a proxy, which chooses among the versions of HTTP in `offer`.
@@ -56,7 +57,7 @@ pub(in crate::egress) async fn secure_proxy(
             false => Ok(stream),
         }
     };
-    steps.run(|| Step::Tls, shaking).await
+    steps.run(Phase::Tls, || Step::Tls, shaking).await
 }
 
 async fn handshake(

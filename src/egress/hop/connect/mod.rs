@@ -22,6 +22,7 @@ use super::super::stumble::{Cause, ReplyFault, Step, Stumble};
 use super::excerpt::{self, Masked};
 use crate::net::http2::Code;
 use crate::net::{Stream, binding};
+use crate::observe::phases::Phase;
 use crate::wire::authority::Host;
 use crate::wire::challenge::{self, Challenge};
 use crate::wire::digest;
@@ -70,7 +71,7 @@ pub(in crate::egress) async fn tunnel(
 ) -> Result<Asked, Stumble> {
     let step = || Step::Tunnel(ask.target());
     let doing = exchange(stream, ask, dialogue, budget);
-    ask.steps.run(step, doing).await
+    ask.steps.run(Phase::Tunnel, step, doing).await
 }
 
 async fn exchange(
