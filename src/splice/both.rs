@@ -14,6 +14,7 @@ use super::flow::Flow;
 use super::params::Params;
 use super::ping::Signs;
 use super::pump::{Eof, Fault, Moves, Pump, poll_discard};
+use super::stall::Backlog;
 use super::voice::{Last, Word};
 use super::{Leg, Pair};
 use crate::net::pipe::Plain;
@@ -184,6 +185,11 @@ where
     }
 
     // --- whether a side is there ---------------------------------------------------------------
+
+    /// What waits for the backend, and for the client. To be asked before [`Both::signs`].
+    pub(super) fn backlogs(&self) -> (Backlog, Backlog) {
+        (self.to_backend.backlog(), self.to_client.backlog())
+    }
 
     /// What both sides did since this was last asked: the client, and the backend.
     pub(super) fn signs(&mut self) -> (Signs, Signs) {

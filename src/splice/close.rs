@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::ping::Pinged;
+use super::stall::Stalled;
 use super::tally::Tally;
 use crate::wire::ws::close::{Close, CloseCode};
 use crate::wire::ws::violation::Violation;
@@ -165,9 +166,9 @@ pub(super) fn left_alone(side: Side) -> CloseCode {
     }
 }
 
-/// What a session came to.
+/// What a session came to; without an `End`, has come to so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Outcome<End = SpliceEnd> {
     /// Bytes that the backend's leg accepted, a client's tail included.
     pub to_backend: u64,
     /// Bytes that the client's leg accepted, a backend's tail included.
@@ -175,11 +176,13 @@ pub struct Outcome {
     /// From the start of the splice to its very end, the last goodbyes included.
     pub duration: Duration,
     /// Who ended it, and why.
-    pub end: SpliceEnd,
+    pub end: End,
     /// What came from the client; `None` where frames were not looked at.
     pub client: Option<Heard>,
     /// What came from the backend.
     pub backend: Option<Heard>,
+    /// For how long a side took nothing of what waited for it.
+    pub stalled: Stalled,
 }
 
 /// What came from one side, and how it was told of the end.

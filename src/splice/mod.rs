@@ -12,6 +12,7 @@ mod kept;
 mod params;
 mod ping;
 mod pump;
+mod stall;
 mod table;
 mod tally;
 mod throttle;
@@ -29,6 +30,7 @@ use tokio::time::{Sleep, sleep};
 pub use close::{Breach, Heard, Outcome, Side, SpliceEnd, Told};
 pub use params::{Frames, Params, Ping};
 pub use ping::{Pinged, RoundTrips};
+pub use stall::Stalled;
 pub use tally::{Control, Data, Tally};
 pub use throttle::Throttle;
 pub use watch::{Limits, Watch};
@@ -38,6 +40,7 @@ use crate::wire::ws::close::CloseCode;
 use alive::Alive;
 use both::Both;
 use ping::Verdict;
+use stall::Stall;
 use table::Moment;
 use watch::Watched;
 
@@ -85,6 +88,7 @@ where
         alive: Alive::new(&params, watch.now()),
         cut_code: params.cut_code,
         both: Both::new(pair, params),
+        stalls: (Stall::default(), Stall::default()),
         ending: None,
     }
 }
@@ -95,6 +99,8 @@ where
 pub struct Splice<C, B> {
     both: Both<C, B>,
     watched: Watched,
+    /// Towards the backend, and towards the client.
+    stalls: (Stall, Stall),
     /// The sides that are asked whether they are there.
     alive: Option<Box<Alive>>,
     cut_code: CloseCode,
@@ -142,8 +148,9 @@ where
         if let Poll::Ready(end) = self.both.poll(cx) {
             return Poll::Ready(end);
         }
-        let (client, backend) = self.both.signs();
         let now = self.watched.now();
+        self.note_stalls(self.watched.age_at(now));
+        let (client, backend) = self.both.signs();
         let mut due = Moment::NEVER;
         if let Some(alive) = &mut self.alive {
             for (side, verdict) in alive.look(now, client, backend) {
@@ -161,7 +168,16 @@ where
         self.watched.poll_limits(now, moved, due)
     }
 
+    fn note_stalls(&mut self, age: Duration) {
+        let (to_backend, to_client) = self.both.backlogs();
+        self.stalls.0.look(age, to_backend);
+        self.stalls.1.look(age, to_client);
+    }
+
     fn begin_to_end(&mut self, end: SpliceEnd) {
+        let age = self.watched.age();
+        self.stalls.0.settle(age);
+        self.stalls.1.settle(age);
         let grace = match is_by_gateway(&end) {
             true => {
                 let cut = self.cut_code;
@@ -195,7 +211,12 @@ where
         }
     }
 
-    fn outcome(&self, end: SpliceEnd) -> Outcome {
+    /// What has passed until now.
+    pub fn so_far(&self) -> Outcome<()> {
+        self.outcome(())
+    }
+
+    fn outcome<End>(&self, end: End) -> Outcome<End> {
         let (to_backend, to_client) = self.both.delivered();
         let (mut client, mut backend) = self.both.heard();
         if let Some(alive) = &self.alive {
@@ -206,13 +227,18 @@ where
                 }
             }
         }
+        let duration = self.watched.age();
         Outcome {
             to_backend,
             to_client,
-            duration: self.watched.age(),
+            duration,
             end,
             client,
             backend,
+            stalled: Stalled {
+                to_backend: self.stalls.0.longest(duration),
+                to_client: self.stalls.1.longest(duration),
+            },
         }
     }
 }

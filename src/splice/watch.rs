@@ -177,6 +177,11 @@ impl Watched {
         }
     }
 
+    /// How old it was at `moment`.
+    pub(super) fn age_at(&self, moment: Moment) -> Duration {
+        moment.since(self.start)
+    }
+
     /// How long it has been watched.
     pub(super) fn age(&self) -> Duration {
         Duration::from_nanos(self.watch.now().0 - self.start.0)

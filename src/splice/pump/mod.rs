@@ -18,6 +18,7 @@ use super::bulk::Bulk;
 use super::close::{Breach, Told};
 use super::flow::Flow;
 use super::kept::Kept;
+use super::stall::Backlog;
 use super::voice::{Last, Word};
 use crate::net::pipe::Plain;
 pub(super) use source::poll_discard;
@@ -262,6 +263,14 @@ impl Pump {
     /// What happened since this was last asked.
     pub(super) fn take_moves(&mut self) -> Moves {
         std::mem::take(&mut self.moves)
+    }
+
+    /// Whether bytes wait for the sink, and whether it took some since [`Pump::take_moves`].
+    pub(super) fn backlog(&self) -> Backlog {
+        Backlog {
+            waits: !self.is_empty(),
+            moved: self.moves.accepted || self.moves.freed,
+        }
     }
 
     #[cfg(test)]
