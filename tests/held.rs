@@ -37,7 +37,13 @@ const WARM: usize = 64;
 /// Counted.
 const SESSIONS: usize = 400;
 
-const MESSAGE: [u8; 64] = [7; 64];
+/// A binary frame of 58 bytes, masked with zeros.
+const MESSAGE: [u8; 64] = {
+    let mut message = [7; 64];
+    (message[0], message[1]) = (0x82, 0x80 | 58);
+    (message[2], message[3], message[4], message[5]) = (0, 0, 0, 0);
+    message
+};
 const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nHost: chat.example.com\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nOrigin: https://chat.example.com\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
