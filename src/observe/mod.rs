@@ -2,6 +2,8 @@
 //!
 //! Knows none of the other rooms: whoever has something to tell brings it as plain values.
 
+pub mod begun;
+pub mod course;
 pub mod failures;
 pub mod log;
 pub mod phases;

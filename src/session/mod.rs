@@ -3,31 +3,39 @@
 //! Each stage takes its noun and hands on the next. Whatever fails on the way is answered by
 //! `refusal` and recorded once.
 
+mod laps;
 mod terms;
+mod told;
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
+use laps::Laps;
 use terms::Lesson;
 pub use terms::Paths;
 
-use crate::egress::{self, Declined, DialError, Fault, Link, Reached, Steps};
+use crate::egress::{self, Declined, DialError, Fault, Link, Reached};
 use crate::front::answer::{self, Body};
 use crate::front::{self, Page, ReceiveError};
 use crate::listen::{self, Accepted, Arrived, Kind, Place};
 use crate::net::Stream;
 use crate::net::tls_stream::Turns;
+use crate::observe::begun::Begun;
 use crate::observe::failures::DialFailures;
-use crate::observe::record;
+use crate::observe::phases::Phase;
+use crate::observe::{course, record};
 use crate::plan::Plan;
 use crate::policy::forward::{self, Facts, Seen};
+use crate::policy::limits::Records;
 use crate::policy::route::Route;
 use crate::policy::{self, Decision, Denied, Unavailable, offers};
 use crate::refusal::{self, Refusal};
@@ -66,9 +74,11 @@ pub struct Worker {
 /// A session that has its 101. This is what an idle one holds.
 struct Opened {
     splice: Splice<Stream, Stream>,
-    begun: record::Begun,
+    begun: Begun,
     /// Where a leg is pinged as its path needs it.
     lesson: Option<Box<Lesson>>,
+    /// When it says that it goes on, where it is to say so.
+    goes_on: Option<Box<Interval>>,
     /// Counted against `limits.connections` until the session is over.
     _place: Place,
 }
@@ -78,6 +88,7 @@ struct Agreed {
     link: Link,
     terms: splice::Params,
     lesson: Option<Box<Lesson>>,
+    records: Records,
     accept: String,
     expose: Option<Origin>,
 }
@@ -128,7 +139,7 @@ impl Future for Session {
             *stage = Stage::Carrying(opened);
         }
         if let Stage::Carrying(opened) = stage {
-            let outcome = ready!(Pin::new(&mut opened.splice).poll(cx));
+            let outcome = ready!(opened.poll_outcome(cx));
             opened.record(&outcome);
         }
         Poll::Ready(())
@@ -136,32 +147,38 @@ impl Future for Session {
 }
 
 impl Opened {
+    fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if let Poll::Ready(outcome) = Pin::new(&mut self.splice).poll(cx) {
+            return Poll::Ready(outcome);
+        }
+        if let Some(goes_on) = &mut self.goes_on {
+            // Polled until it waits, so that it wakes this task for the next time.
+            while goes_on.poll_tick(cx).is_ready() {
+                course::goes_on(&self.begun, &told::totals(&self.splice.so_far()));
+            }
+        }
+        Poll::Pending
+    }
+
     fn record(&self, outcome: &Outcome) {
-        let end = record::End {
-            by: outcome.end.by(),
-            why: outcome.end.why(),
-            duration: outcome.duration,
-            to_backend: outcome.to_backend,
-            to_client: outcome.to_client,
-        };
-        record::session(&self.begun, &end);
+        course::ended(&self.begun, &told::totals(outcome), &told::end(outcome));
         if let Some(lesson) = &self.lesson {
-            let (request, way) = self.begun.unpack();
+            let (request, way, _) = self.begun.unpack();
             lesson.learn(outcome, request.route, way.egress);
         }
     }
 }
 
 async fn open_unless_cut(arrived: Arrived, worker: Arc<Worker>) -> Option<Opened> {
-    let steps = Steps::deaf().counting(worker.failures.clone());
+    let mut laps = Laps::new(worker.failures.clone());
     tokio::select! {
-        opened = open(arrived, &worker, &steps) => opened,
+        opened = open(arrived, &worker, &mut laps) => opened,
         () = worker.signals.cut.cancelled() => None,
     }
 }
 
 /// From the TCP connection to the client's 101; `None` when it ended otherwise, which is recorded.
-async fn open(arrived: Arrived, worker: &Worker, steps: &Steps) -> Option<Opened> {
+async fn open(arrived: Arrived, worker: &Worker, laps: &mut Laps) -> Option<Opened> {
     let plan = &worker.plan;
     let mut request = record::Request {
         listener: arrived.listener.name.clone(),
@@ -176,23 +193,27 @@ async fn open(arrived: Arrived, worker: &Worker, steps: &Steps) -> Option<Opened
             return None;
         }
     };
+    if accepted.listener.tls.is_some() {
+        laps.ends(Phase::ClientTls);
+    }
     let seen = seen(&accepted.listener, accepted.address);
     let Accepted { stream, place, .. } = accepted;
     let offer = match front::receive(stream, limits.head_bytes_max, limits.handshake).await {
         Ok(offer) => offer,
         Err((client, error)) => return turn_away(client, error.into(), &request).await,
     };
+    laps.ends(Phase::Head);
     // Asked now and not before: a drain may have begun while the head was on its way.
     let unavailable = unavailable(&place, &worker.signals);
     let client = offer.stream;
     let negotiated = tokio::select! {
         // In this order: whoever left after it had said all it wanted still gets what is ready.
         biased;
-        negotiated = negotiate(offer.head, &seen, unavailable, worker, steps, &mut request) => negotiated,
+        negotiated = negotiate(offer.head, &seen, unavailable, worker, laps, &mut request) => negotiated,
         () = front::gone(&client) => Err(Turn::Gone("it left while its backend was being reached".to_owned())),
     };
     match negotiated {
-        Ok(agreed) => switch(client, agreed, worker, request, place).await,
+        Ok(agreed) => switch(client, agreed, worker, laps, request, place).await,
         Err(turn) => turn_away(client, turn, &request).await,
     }
 }
@@ -204,7 +225,7 @@ async fn negotiate<'p>(
     seen: &Seen,
     unavailable: Option<Unavailable>,
     worker: &'p Worker,
-    steps: &Steps,
+    laps: &mut Laps,
     request: &mut record::Request,
 ) -> Result<Agreed, Turn<'p>> {
     let plan = &worker.plan;
@@ -225,12 +246,15 @@ async fn negotiate<'p>(
     request.route.clone_from(&route.name);
     request.backend.clone_from(&backend.name);
     let asked = ask(&opening, seen, &facts, route);
-    let dialled = egress::dial(backend, &asked, steps).await;
+    laps.ends(Phase::Decide);
+    let dialled = egress::dial(backend, &asked, laps.steps()).await;
+    laps.resume();
     match dialled.map_err(|error| unreached(&error, plan))? {
         Reached::Declined(declined) => Err(Turn::Declined(Box::new(declined))),
         Reached::Switched(link) => Ok(Agreed {
             terms: terms::of(route, backend, &link, facts.address, worker),
             lesson: Lesson::of(route, backend, &worker.paths),
+            records: route.records,
             link: as_the_client_knows_it(link, &opening, route),
             accept: accept_for(&opening.key),
             expose,
@@ -243,6 +267,7 @@ async fn switch(
     client: Stream,
     agreed: Agreed,
     worker: &Worker,
+    laps: &mut Laps,
     request: record::Request,
     place: Place,
 ) -> Option<Opened> {
@@ -250,6 +275,7 @@ async fn switch(
         link,
         terms,
         lesson,
+        records,
         accept,
         expose,
     } = agreed;
@@ -266,12 +292,18 @@ async fn switch(
             return None;
         }
     };
+    laps.ends(Phase::Answer);
     let way = record::Way {
         server: link.server,
         egress: link.egress,
         warm: link.warm,
         subprotocol: link.subprotocol.unwrap_or_default(),
     };
+    let (phases, to_101) = laps.all();
+    let begun = Begun::new(&request, &way, phases, to_101);
+    if records.start {
+        course::began(&begun);
+    }
     let pair = Pair {
         client: Leg {
             stream: client,
@@ -284,10 +316,19 @@ async fn switch(
     };
     Some(Opened {
         splice: splice::run(pair, terms, &worker.watch),
-        begun: record::Begun::new(&request, &way),
+        begun,
         lesson,
+        goes_on: records.every.and_then(rhythm).map(Box::new),
         _place: place,
     })
+}
+
+/// First `every` from now; `None` where that never comes. Who was late once keeps to its times and
+/// says nothing twice.
+fn rhythm(every: Duration) -> Option<Interval> {
+    let mut rhythm = interval_at(Instant::now().checked_add(every)?, every);
+    rhythm.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    Some(rhythm)
 }
 
 /// What is seen of a client at `address` that came in by `listener`.
@@ -437,6 +478,6 @@ mod tests {
     #[test]
     fn an_idle_session_is_a_few_hundred_bytes() {
         let bytes = size_of::<Session>();
-        assert!(bytes <= 400, "{bytes} bytes");
+        assert!(bytes <= 424, "{bytes} bytes");
     }
 }

@@ -3,6 +3,8 @@
 //! Runs the binary, because a process has one log.
 
 use serde_json::{Map, Value};
+use throughway::wire::ws::frame::Opcode;
+use tokio::io::AsyncWriteExt;
 
 use crate::support::backend::{answer, backend, echo_backend, good_101};
 use crate::support::certs::dev_certificate;
@@ -10,7 +12,8 @@ use crate::support::client::{Client, Handshake, ask, handshake, open};
 use crate::support::gateway::{Builder, gateway};
 use crate::support::process::Process;
 use crate::support::proxy::{OK, proxy_that_says, say};
-use crate::support::script::Act;
+use crate::support::script::{Act, Script};
+use crate::support::spoken::{closing, masked};
 
 /// The program with this configuration, at this level; the builder keeps its folder.
 fn started(builder: Builder, level: &str) -> (Builder, Process) {
@@ -21,7 +24,7 @@ fn started(builder: Builder, level: &str) -> (Builder, Process) {
 }
 
 /// A line of the log as one JSON object, and nothing but.
-fn event(line: &str) -> Map<String, Value> {
+pub fn event(line: &str) -> Map<String, Value> {
     match serde_json::from_str(line) {
         Ok(Value::Object(event)) => event,
         other => panic!("{line:?} is no event: {other:?}"),
@@ -81,6 +84,26 @@ fn poisonous() -> Vec<Vec<u8>> {
     requests
 }
 
+/// The reasons of Closes by which the same is tried.
+const REASONS: [&[u8]; 4] = [
+    b"a\r\nINFO forged: line",
+    b"\",\"level\":\"ERROR\",\"x\":\"\x1b[31mred\0\x7f",
+    "\u{202e}\u{2028}\u{85}\u{9b}".as_bytes(),
+    b"\xff\xfe\xc3\x28",
+];
+
+/// Sessions that are ended for such reasons, by both sides: the backend says what it hears.
+async fn poison_ends(process: &Process) {
+    for reason in REASONS {
+        let (mut client, _) = open(process.address, &handshake("/ends")).await;
+        let close = masked(Opcode::Close, &closing(4000, reason));
+        client.send(&close).await;
+        assert_eq!(client.exactly(close.len()).await, close);
+        client.stream.shutdown().await.unwrap();
+        client.rest().await;
+    }
+}
+
 /// The first message of TLS, with this as the name asked for, which need not be a name.
 fn client_hello(sni: &[u8]) -> Vec<u8> {
     let short = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
@@ -115,9 +138,13 @@ async fn poison(plain: &Process, tls: &Process) -> usize {
 }
 
 /// The gateway to be poisoned, in the clear and over TLS.
-fn pair() -> [(Builder, Process); 2] {
+fn pair(backend: &Script) -> [(Builder, Process); 2] {
     let keys = "origins = [\"https://chat.test\"]";
-    let route = |b: Builder| b.keys(keys).route("/ws", "ws://127.0.0.1:9");
+    let server = format!("ws://{}", backend.address);
+    let route = |b: Builder| {
+        let builder = b.keys(keys).route("/ws", "ws://127.0.0.1:9");
+        builder.route("/ends", &server)
+    };
     let cert = dev_certificate(&["chat.test"]);
     [route(gateway()), route(gateway().tls(&cert))].map(|b| started(b, "debug"))
 }
@@ -126,13 +153,20 @@ fn pair() -> [(Builder, Process); 2] {
 /// of that log.
 #[tokio::test(flavor = "multi_thread")]
 async fn f1_an_event_is_one_line_of_json() {
-    let [(_a, plain), (_b, tls)] = pair();
+    let [(_a, plain), (_b, tls)] = pair(&echo_backend().await);
     let count = poison(&plain, &tls).await;
+    poison_ends(&plain).await;
     let refused = events(&plain, "request refused", count);
     assert!(refused.iter().all(|event| event["level"] == "INFO"));
     let path = "/\r\n\u{1b}[31m\"'\u{7f}\u{85}\u{202e}\u{2028}\u{fffd}";
     assert_eq!(refused[0]["path"], path);
     tls.line_with("client gone before its answer");
+    let ended = events(&plain, "session ended", REASONS.len());
+    for (event, reason) in ended.iter().zip(REASONS) {
+        let reason = String::from_utf8_lossy(reason).into_owned();
+        assert_eq!(event["client_close_reason"], reason);
+        assert_eq!(event["backend_close_reason"], reason);
+    }
     for line in plain.log().iter().chain(&tls.log()) {
         event(line);
         assert!(!line.contains(char::is_control), "{line:?}");
@@ -144,15 +178,21 @@ async fn f1_an_event_is_one_line_of_json() {
 async fn f1_an_event_is_one_line_of_text() {
     let config = "[log]\nformat = \"text\"";
     let keys = "origins = [\"https://chat.test\"]";
+    let backend = echo_backend().await;
     let builder = gateway().keys(keys).route("/ws", "ws://127.0.0.1:9");
+    let builder = builder.route("/ends", format!("ws://{}", backend.address));
     let (_keep, process) = started(builder.section(config), "debug");
     let requests = poisonous();
     for request in &requests {
         ask(process.address, request).await;
     }
-    let is_refusal = |line: &String| line.contains("request refused");
-    crate::support::eventually("all the refusals", || {
-        process.log().iter().filter(|l| is_refusal(l)).count() == requests.len()
+    poison_ends(&process).await;
+    let records = |text: &str| {
+        let lines = process.log();
+        lines.iter().filter(|line| line.contains(text)).count()
+    };
+    crate::support::eventually("all the refusals and ends", || {
+        records("request refused") == requests.len() && records("session ended") == REASONS.len()
     })
     .await;
     for line in process.log() {
@@ -302,10 +342,14 @@ async fn a_refusal_is_logged_with_its_reason() {
     assert!(last["detail"].as_str().unwrap().starts_with(&server));
 }
 
+/// A message each way, the second the echo of the first, and then Closes.
 async fn a_session(process: &Process, request: &Handshake) -> Map<String, Value> {
     let (mut client, _) = open(process.address, request).await;
-    client.send(b"twelve bytes").await;
-    client.exactly(12).await;
+    let close = masked(Opcode::Close, &closing(1000, b""));
+    for said in [masked(Opcode::Text, b"twelve bytes"), close] {
+        client.send(&said).await;
+        client.exactly(said.len()).await;
+    }
     drop(client);
     events(process, "session ended", 1).remove(0)
 }
@@ -342,17 +386,86 @@ async fn a_session_leaves_one_record_that_says_it_all() {
             ("origin", "https://chat.test"),
             ("path", "/ws"),
             ("subprotocol", "chat.v1"),
+            ("frames_to_backend", "text 1, close 1"),
+            ("frames_to_client", "text 1, close 1"),
+            ("payload_to_backend", "text 12, close 2"),
+            ("payload_to_client", "text 12, close 2"),
+            ("client_pings", ""),
+            ("backend_pings", ""),
+            ("client_close_reason", ""),
+            ("client_told", "passed"),
+            ("backend_close_reason", ""),
+            ("backend_told", "passed"),
             ("ended_by", "client"),
             ("why", "closed"),
+            ("detail", ""),
         ] {
             let value = record.remove(field);
             assert_eq!(value, Some(expected.into()), "{field}");
         }
-        assert_eq!(record.remove("bytes_to_backend"), Some(12.into()));
-        assert_eq!(record.remove("bytes_to_client"), Some(12.into()));
-        assert!(record.remove("duration_ms").unwrap().is_u64());
+        for (field, expected) in [
+            ("bytes_to_backend", 26),
+            ("bytes_to_client", 26),
+            ("messages_to_backend", 1),
+            ("messages_to_client", 1),
+            ("message_bytes_max_to_backend", 12),
+            ("message_bytes_max_to_client", 12),
+            ("client_close", 1000),
+            ("backend_close", 1000),
+        ] {
+            assert_eq!(record.remove(field), Some(expected.into()), "{field}");
+        }
+        for field in [
+            "duration_ms",
+            "ms_to_101",
+            "stall_to_backend_ms",
+            "stall_to_client_ms",
+        ] {
+            assert!(record.remove(field).unwrap().is_u64(), "{field}");
+        }
+        assert!(record.remove("phases").unwrap().is_string());
         assert_eq!(record.remove("warm"), Some(false.into()));
         let rest: Vec<&String> = record.keys().collect();
         assert_eq!(rest, ["message", "target", "timestamp"]);
     }
+}
+
+/// The fields that the documentation's table of the log ticks in this column.
+fn documented(column: usize) -> Vec<&'static str> {
+    let document = include_str!("../../docs/configuration.md");
+    let (_, log) = document.split_once("\n## The log\n").unwrap();
+    let rows = log
+        .lines()
+        .skip_while(|line| !line.starts_with("| field |"));
+    let rows = rows.skip(2).take_while(|line| line.starts_with('|'));
+    let mut fields: Vec<&str> = rows
+        .map(|row| row.split('|').collect::<Vec<_>>())
+        .filter(|cells| cells[column].trim() == "yes")
+        .flat_map(|cells| cells[1].split('`').skip(1).step_by(2))
+        .collect();
+    fields.sort_unstable();
+    fields
+}
+
+/// Fails unless the fields of `event` are those of this column.
+#[track_caller]
+pub fn is_documented(event: &Map<String, Value>, column: usize) {
+    let beside = ["level", "message", "target", "timestamp"];
+    let fields = event.keys().map(String::as_str);
+    let fields: Vec<&str> = fields.filter(|field| !beside.contains(field)).collect();
+    assert_eq!(fields, documented(column), "{event:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_field_of_a_record_is_documented_and_no_other() {
+    let backend = echo_backend().await;
+    let builder = gateway()
+        .keys("origins = \"any\"\nrecord = { start = true }")
+        .route("/ws", format!("ws://{}", backend.address));
+    let (_keep, process) = started(builder, "info");
+    let ended = a_session(&process, &handshake("/ws")).await;
+    ask(process.address, &handshake("/nowhere").bytes()).await;
+    is_documented(&events(&process, "session began", 1)[0], 2);
+    is_documented(&ended, 4);
+    is_documented(&events(&process, "request refused", 1)[0], 5);
 }

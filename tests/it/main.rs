@@ -12,6 +12,7 @@ mod support;
 
 mod abandoned;
 mod auto;
+mod causes;
 mod chaos;
 mod config;
 mod config_docs;

@@ -26,6 +26,7 @@ pub mod proxy;
 pub mod script;
 pub mod sockets;
 pub mod socks;
+pub mod spoken;
 pub mod started;
 pub mod websocket;
 
