@@ -24,7 +24,7 @@ fn started(builder: Builder, level: &str) -> (Builder, Process) {
 }
 
 /// A line of the log as one JSON object, and nothing but.
-pub fn event(line: &str) -> Map<String, Value> {
+pub(crate) fn event(line: &str) -> Map<String, Value> {
     match serde_json::from_str(line) {
         Ok(Value::Object(event)) => event,
         other => panic!("{line:?} is no event: {other:?}"),
@@ -449,7 +449,7 @@ fn documented(column: usize) -> Vec<&'static str> {
 
 /// Fails unless the fields of `event` are those of this column.
 #[track_caller]
-pub fn is_documented(event: &Map<String, Value>, column: usize) {
+pub(crate) fn is_documented(event: &Map<String, Value>, column: usize) {
     let beside = ["level", "message", "target", "timestamp"];
     let fields = event.keys().map(String::as_str);
     let fields: Vec<&str> = fields.filter(|field| !beside.contains(field)).collect();
