@@ -18,7 +18,7 @@ type Told = [&'static str; 4];
 
 /// Runs `end`, which must bring a session to an end, with these keys on its route.
 async fn check(legs: (Carried, Carried), keys: &str, end: impl AsyncFnOnce(Ends), expected: Told) {
-    let street = Street::framed(legs.0, legs.1, keys).await;
+    let street = Street::of_frames(legs.0, legs.1, keys).await;
     end(street.open().await).await;
     told(&street, expected).await;
 }
@@ -290,7 +290,7 @@ async fn limits_on_time_and_a_drain_are_told_to_both_sides() {
         )
         .await;
     }
-    let street = Street::framed(Carried::Plain, Carried::Plain, "").await;
+    let street = Street::of_frames(Carried::Plain, Carried::Plain, "").await;
     let ends = street.open().await;
     street.gateway.signal("TERM");
     street.gateway.signal("TERM");

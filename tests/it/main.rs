@@ -19,6 +19,7 @@ mod config_docs;
 mod config_faults;
 mod config_pac;
 mod config_ways;
+mod conformance;
 mod connect;
 mod counts;
 mod demo;

@@ -214,7 +214,7 @@ async fn the_way_to_the_101_is_told_part_by_part() {
 async fn a_side_that_takes_nothing_is_told_with_its_time() {
     const STALL: Duration = Duration::from_millis(400);
     for carried in [Carried::Plain, Carried::Tls] {
-        let street = Street::framed(carried, Carried::Plain, "").await;
+        let street = Street::of_frames(carried, Carried::Plain, "").await;
         let ends = street.open().await;
         let (mut client, mut backend) = (ends.client, ends.backend);
         // More than all buffers on the way hold together.
@@ -242,7 +242,7 @@ async fn a_side_that_takes_nothing_is_told_with_its_time() {
 #[tokio::test]
 async fn pings_are_told_with_the_time_of_their_answers() {
     let keys = "ping = { every = \"1s\", timeout = \"900ms\" }";
-    let street = Street::framed(Carried::Plain, Carried::Plain, keys).await;
+    let street = Street::of_frames(Carried::Plain, Carried::Plain, keys).await;
     let Ends {
         mut client,
         mut backend,
@@ -268,7 +268,7 @@ async fn pings_are_told_with_the_time_of_their_answers() {
 #[tokio::test]
 async fn a_session_that_is_asked_to_tells_of_its_beginning_and_that_it_goes_on() {
     let keys = "record = { start = true, every = \"10s\" }";
-    let mut street = Street::framed(Carried::Plain, Carried::Plain, keys).await;
+    let mut street = Street::of_frames(Carried::Plain, Carried::Plain, keys).await;
     let ends = street.open().await;
     let (mut client, mut backend) = (ends.client, ends.backend);
     let began = &street.gateway.logs(1, "\"session began\"").await[0];

@@ -92,11 +92,11 @@ impl Street {
     /// With these legs, and these keys for the route besides its origins. What is said on it is no
     /// frames.
     pub async fn new(client: Carried, backend: Carried, keys: &str) -> Self {
-        Self::framed(client, backend, &format!("frames = \"opaque\"\n{keys}")).await
+        Self::of_frames(client, backend, &format!("frames = \"opaque\"\n{keys}")).await
     }
 
-    /// The same, but what is said on it is frames.
-    pub async fn framed(client: Carried, backend: Carried, keys: &str) -> Self {
+    /// With these legs and keys. What is said on it is frames.
+    pub async fn of_frames(client: Carried, backend: Carried, keys: &str) -> Self {
         let cert = dev_certificate(&[NAME]);
         let held = Held::new((backend == Carried::Tls).then(|| cert.acceptor())).await;
         let mut builder = gateway().keys(&format!("origins = \"any\"\n{keys}"));

@@ -141,8 +141,13 @@ impl Builder {
     }
 
     /// `drain.timeout`.
-    pub fn drain(mut self, timeout: &str) -> Self {
-        writeln!(self.server, "drain = {{ timeout = \"{timeout}\" }}").unwrap();
+    pub fn drain(self, timeout: &str) -> Self {
+        self.draining(&format!("timeout = \"{timeout}\""))
+    }
+
+    /// The keys of `drain`.
+    pub fn draining(mut self, keys: &str) -> Self {
+        writeln!(self.server, "drain = {{ {keys} }}").unwrap();
         self
     }
 

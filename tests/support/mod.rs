@@ -16,6 +16,7 @@ pub mod dialling;
 pub mod digest;
 pub mod ends;
 pub mod far;
+pub mod frames;
 pub mod gateway;
 pub mod http2;
 pub mod kerberos;
@@ -28,6 +29,7 @@ pub mod sockets;
 pub mod socks;
 pub mod spoken;
 pub mod started;
+pub mod strict;
 pub mod websocket;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,104 @@
+//! `validate`: what is right passes as it is, what is wrong does not, and both sides are told.
+
+use super::cases::{Bad, Found, Script};
+use super::conversation::{Transcript, Way, hold};
+use super::street::{Street, direct};
+use super::{Run, every, same, same_bytes};
+use crate::support::frames::{CLOSE, Received, Seat, code_of, received};
+
+#[tokio::test]
+async fn validated_each_case_passes_or_ends_with_its_code() {
+    let street = &Street::new("frames = \"validate\"").await;
+    every(async |run| {
+        let found = hold(street.open(run.case.deflate).await, run).await?;
+        judge(run, &found).await
+    })
+    .await;
+}
+
+/// Whether a case came out as it is meant to where the gateway holds sides to something.
+pub(super) async fn judge(run: Run<'_>, found: &Transcript) -> Result<(), String> {
+    same("the scripted side's end", &found.scripted.end, &Ok(()))?;
+    same("the strict side's end", &found.strict.end, &Ok(()))?;
+    let Some(bad) = &run.case.bad else {
+        return passes(run, found).await;
+    };
+    let script = run.case.said_by(run.seat);
+    arrives(run, bad, &script, &found.strict.bytes)?;
+    comes_back(run, bad, &script, &found.scripted.bytes)
+}
+
+async fn passes(run: Run<'_>, found: &Transcript) -> Result<(), String> {
+    let straight = Run {
+        way: Way::AtOnce,
+        ..run
+    };
+    let expected = hold(direct().await, straight).await?;
+    same_bytes("what arrived", &found.strict.bytes, &expected.strict.bytes)?;
+    same_bytes(
+        "what came back",
+        &found.scripted.bytes,
+        &expected.scripted.bytes,
+    )
+}
+
+/// Everything before the wrong frame arrives, nothing of that, and then a Close. A frame that shows
+/// only in the middle that it is wrong has passed up to there when it came in parts: no Close can
+/// follow it, and the connection ends.
+fn arrives(run: Run<'_>, bad: &Bad, script: &Script, heard: &[u8]) -> Result<(), String> {
+    let good = &script.good;
+    let before = &heard[..heard.len().min(good.len())];
+    same_bytes("what is right", before, good)?;
+    let last = &heard[good.len()..];
+    let begun = last.len() < script.bad.len() && script.bad.starts_with(last);
+    match bad.found {
+        Found::AfterClose => same_bytes("what came after the Close", last, &[]),
+        Found::Payload if begun && run.way == Way::Bytewise && !last.is_empty() => Ok(()),
+        Found::Header | Found::Payload => is_close(last, run.seat.other(), bad.code),
+    }
+}
+
+/// Answers to what is right, as many as had come, and then a Close.
+fn comes_back(run: Run<'_>, bad: &Bad, script: &Script, heard: &[u8]) -> Result<(), String> {
+    let (frames, more) = received(heard);
+    same("something after the last frame", &more, &false)?;
+    let last = frames.last().ok_or("nothing came back")?;
+    let (answers, close) = heard.split_at(heard.len() - last.bytes);
+    let closes = frames.iter().filter(|frame| frame.opcode == CLOSE).count();
+    same("how many Closes came back", &closes, &1)?;
+    if bad.found == Found::AfterClose {
+        let codes = [run.case.code(), Some(bad.code)];
+        return match codes.contains(&code_of(&last.payload)) {
+            true => Ok(()),
+            false => Err(format!("the Close is {last:?}")),
+        };
+    }
+    is_close(close, run.seat, bad.code)?;
+    match run.way {
+        Way::Bytewise => same_bytes("the answers", answers, &script.answer),
+        Way::AtOnce => {
+            let some = &script.answer[..answers.len().min(script.answer.len())];
+            same_bytes("the first answers", answers, some)
+        }
+    }
+}
+
+/// Just one Close with this code, masked if it goes to the backend.
+pub(super) fn is_close(bytes: &[u8], to: Seat, code: u16) -> Result<(), String> {
+    match received(bytes) {
+        (frames, false) if frames.len() == 1 => {
+            let Received {
+                opcode,
+                fin,
+                rsv,
+                is_masked,
+                payload,
+                ..
+            } = &frames[0];
+            let found = (*opcode, *fin, *rsv, *is_masked, code_of(payload));
+            let expected = (CLOSE, true, 0, to == Seat::Backend, Some(code));
+            same("the Close", &found, &expected)
+        }
+        _ => Err(format!("{bytes:02x?} is not one Close")),
+    }
+}
