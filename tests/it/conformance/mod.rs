@@ -10,6 +10,7 @@ mod conversation;
 mod endings;
 mod limits;
 mod passing;
+mod pings;
 mod street;
 mod validating;
 
