@@ -1,5 +1,5 @@
 // A client on Node `ws`, told what to do by lines of JSON: `[verb, ...arguments]` in,
-// `{result}` or `{error}` out, one answer a line. support/page.html knows the same verbs.
+// `{result}` or `{error}` out, one answer a line. support/page.html knows the same verbs but `exchange`.
 "use strict";
 
 const fs = require("node:fs");
@@ -15,6 +15,71 @@ function take(data, binary) {
   const message = binary ? { base64: data.toString("base64") } : { text: data.toString() };
   const next = waiting.shift();
   next ? next(message) : arrived.push(message);
+}
+
+// Random messages of 0 to 1 MiB, most of them small, as support/messages.py makes them.
+const SIZE_MAX = 1 << 20;
+const SMALL_MAX = 1 << 14;
+const LARGE_ONE_IN = 200;
+
+function* randomMessages(seed, count) {
+  // Marsaglia's xorshift, which is good enough to choose by.
+  let state = seed + 1;
+  const random = () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+  const below = (end) => Math.floor(random() * end);
+  const alphabet = "etaoin shrdlu\n\u00e4\u20ac";
+  const letters = Array.from({ length: SIZE_MAX }, () => alphabet[below(alphabet.length)]).join("");
+  const noise = Buffer.from(Array.from({ length: SIZE_MAX }, () => below(256)));
+  const table = Buffer.from(Array.from({ length: SIZE_MAX }, (_, n) => Math.floor(n / 9) % 251));
+  yield Buffer.alloc(0);
+  yield noise;
+  for (let n = 2; n < count; n++) {
+    const size =
+      below(LARGE_ONE_IN) === 0 ? below(SIZE_MAX + 1) : Math.floor(SMALL_MAX ** random()) - 1;
+    const begin = below(SIZE_MAX - size + 1);
+    const source = [letters, noise, table][below(3)];
+    // A letter is up to three bytes.
+    const length = source === letters ? Math.floor(size / 3) : size;
+    yield source.slice(begin, begin + length);
+  }
+}
+
+// Sends them and compares what comes back, with so many on their way; how many bytes they were.
+function exchange(seed, count, inFlightMax) {
+  return new Promise((resolve, reject) => {
+    const messages = randomMessages(seed, count);
+    const expected = [];
+    let compared = 0;
+    let bytes = 0;
+    const send = () => {
+      while (expected.length < inFlightMax) {
+        const { value, done } = messages.next();
+        if (done) return;
+        expected.push(value);
+        bytes += Buffer.byteLength(value);
+        socket.send(value);
+      }
+    };
+    const compare = (data, binary) => {
+      const message = expected.shift();
+      const isSame = binary === Buffer.isBuffer(message) && data.equals(Buffer.from(message));
+      if (!isSame) return reject(new Error(`message ${compared} of ${count} is another`));
+      compared += 1;
+      if (compared < count) return send();
+      socket.off("message", compare);
+      socket.on("message", take);
+      resolve(bytes);
+    };
+    socket.off("message", take);
+    socket.on("message", compare);
+    socket.once("close", (code) => reject(new Error(`closed with ${code}`)));
+    send();
+  });
 }
 
 const verbs = {
@@ -45,6 +110,7 @@ const verbs = {
     socket.send(text ?? Buffer.from(base64, "base64"));
   },
   receive: () => arrived.shift() ?? new Promise((resolve) => waiting.push(resolve)),
+  exchange,
   ping: () =>
     new Promise((resolve) => {
       socket.once("pong", (data) => resolve(data.toString()));

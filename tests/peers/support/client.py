@@ -5,6 +5,7 @@ import base64
 import json
 import ssl
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,11 +18,15 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from support.backend import PROGRAMS
+from support.messages import random_messages
 from support.process import PATIENCE_SECONDS, Process
 
 T = TypeVar("T")
 
 KINDS = ["python", "node", "chromium"]
+
+# Messages of an exchange that have not come back.
+IN_FLIGHT_MAX = 64
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,11 @@ class Session(Protocol):
     def ping(self) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
     def ended(self) -> Ended: ...
+
+    def exchange(self, seed: int, count: int) -> int:
+        """Sends so many random messages to an echo and compares each that comes back; returns the
+        bytes of them all, one way. A browser cannot."""
+        ...
 
 
 class Client(Protocol):
@@ -114,6 +124,29 @@ class PythonSession:
         code = self._connection.close_code
         assert code
         return Ended(code, self._connection.close_reason or "")
+
+    def exchange(self, seed: int, count: int) -> int:
+        messages = random_messages(seed, count)
+        self._loop.run(self._exchange(messages))
+        return sum(len(m.encode() if isinstance(m, str) else m) for m in messages)
+
+    async def _exchange(self, messages: list[str | bytes]) -> None:
+        room = asyncio.Semaphore(IN_FLIGHT_MAX)
+        expected: deque[str | bytes] = deque()
+
+        async def send() -> None:
+            for message in messages:
+                await room.acquire()
+                expected.append(message)
+                await self._connection.send(message)
+
+        async def compare() -> None:
+            for number in range(len(messages)):
+                echoed = await self._connection.recv()
+                assert echoed == expected.popleft(), f"message {number} of {len(messages)}"
+                room.release()
+
+        await asyncio.gather(send(), compare())
 
 
 class PythonClient:
@@ -182,6 +215,10 @@ class ToldSession:
     def ended(self) -> Ended:
         end = self._tell("ended")
         return Ended(end["code"], end["reason"])
+
+    def exchange(self, seed: int, count: int) -> int:
+        sent: int = self._tell("exchange", seed, count, IN_FLIGHT_MAX)
+        return sent
 
 
 class NodeClient:

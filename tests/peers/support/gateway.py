@@ -66,7 +66,12 @@ class Gateway:
 
 
 def table_config(
-    port: int, server: str, origin: str, drain: str = "1s", rest_of_backend: str = ""
+    port: int,
+    server: str,
+    origin: str,
+    drain: str = "1s",
+    rest_of_backend: str = "",
+    rest_of_route: str = "",
 ) -> str:
     """One TLS listener, one route, one server: the shape that most tests need."""
     return f"""
@@ -90,6 +95,7 @@ name = "table"
 match = {{ path = "/table/*" }}
 origins = ["{origin}"]
 backend = "table"
+{rest_of_route}
 
 [backend.table]
 servers = [{{ url = "{server}" }}]
