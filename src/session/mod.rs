@@ -75,19 +75,24 @@ pub struct Worker {
 struct Opened {
     splice: Splice<Stream, Stream>,
     begun: Begun,
-    /// Where a leg is pinged as its path needs it.
-    lesson: Option<Box<Lesson>>,
-    /// When it says that it goes on, where it is to say so.
-    goes_on: Option<Box<Interval>>,
+    beside: Option<Box<Beside>>,
     /// Counted against `limits.connections` until the session is over.
     _place: Place,
+}
+
+/// What few sessions have.
+struct Beside {
+    /// Where a leg is pinged as its path needs it.
+    lesson: Option<Lesson>,
+    /// When it says that it goes on, where it is to say so.
+    goes_on: Option<Interval>,
 }
 
 /// What came of a request that may have its 101.
 struct Agreed {
     link: Link,
     terms: splice::Params,
-    lesson: Option<Box<Lesson>>,
+    lesson: Option<Lesson>,
     records: Records,
     accept: String,
     expose: Option<Origin>,
@@ -146,12 +151,20 @@ impl Future for Session {
     }
 }
 
+impl Beside {
+    fn of(lesson: Option<Lesson>, goes_on: Option<Interval>) -> Option<Box<Self>> {
+        let is_some = lesson.is_some() || goes_on.is_some();
+        is_some.then(|| Box::new(Self { lesson, goes_on }))
+    }
+}
+
 impl Opened {
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         if let Poll::Ready(outcome) = Pin::new(&mut self.splice).poll(cx) {
             return Poll::Ready(outcome);
         }
-        if let Some(goes_on) = &mut self.goes_on {
+        let goes_on = self.beside.as_mut().and_then(|few| few.goes_on.as_mut());
+        if let Some(goes_on) = goes_on {
             // Polled until it waits, so that it wakes this task for the next time.
             while goes_on.poll_tick(cx).is_ready() {
                 course::goes_on(&self.begun, &told::totals(&self.splice.so_far()));
@@ -162,7 +175,8 @@ impl Opened {
 
     fn record(&self, outcome: &Outcome) {
         course::ended(&self.begun, &told::totals(outcome), &told::end(outcome));
-        if let Some(lesson) = &self.lesson {
+        let lesson = self.beside.as_ref().and_then(|few| few.lesson.as_ref());
+        if let Some(lesson) = lesson {
             let (request, way, _) = self.begun.unpack();
             lesson.learn(outcome, request.route, way.egress);
         }
@@ -317,8 +331,7 @@ async fn switch(
     Some(Opened {
         splice: splice::run(pair, terms, &worker.watch),
         begun,
-        lesson,
-        goes_on: records.every.and_then(rhythm).map(Box::new),
+        beside: Beside::of(lesson, records.every.and_then(rhythm)),
         _place: place,
     })
 }
@@ -478,6 +491,6 @@ mod tests {
     #[test]
     fn an_idle_session_is_a_few_hundred_bytes() {
         let bytes = size_of::<Session>();
-        assert!(bytes <= 424, "{bytes} bytes");
+        assert!(bytes <= 400, "{bytes} bytes");
     }
 }

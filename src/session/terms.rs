@@ -89,15 +89,13 @@ impl Paths {
 
 impl Lesson {
     /// `None` where no leg is pinged as its path needs it.
-    pub(super) fn of(route: &Route, backend: &Backend, paths: &Paths) -> Option<Box<Self>> {
+    pub(super) fn of(route: &Route, backend: &Backend, paths: &Paths) -> Option<Self> {
         let (client, backend) = (route.ping == Ping::Auto, backend.ping == Ping::Auto);
         let paths = paths.clone();
-        (client || backend).then(|| {
-            Box::new(Self {
-                paths,
-                client,
-                backend,
-            })
+        (client || backend).then_some(Self {
+            paths,
+            client,
+            backend,
         })
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Both<C, B> {
     heard: bool,
     /// Both sides know of the end; what is left is to close their streams.
     is_leaving: bool,
+    /// What both sides are told at the cut. It stands here because here is room for it.
+    cut_code: CloseCode,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,13 @@ where
             lost: None,
             heard: false,
             is_leaving: false,
+            cut_code: params.cut_code,
         }
+    }
+
+    /// What both sides are told at the cut.
+    pub(super) fn cut_code(&self) -> CloseCode {
+        self.cut_code
     }
 
     /// Whether the sides can be told of an end by a frame.

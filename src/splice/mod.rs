@@ -36,11 +36,10 @@ pub use throttle::Throttle;
 pub use watch::{Limits, Watch};
 
 use crate::net::pipe::Plain;
-use crate::wire::ws::close::CloseCode;
 use alive::Alive;
 use both::Both;
 use ping::Verdict;
-use stall::Stall;
+use stall::Stalls;
 use table::Moment;
 use watch::Watched;
 
@@ -86,9 +85,8 @@ where
     Splice {
         watched: Watched::new(watch.clone(), params.limits, Alive::finest(&params)),
         alive: Alive::new(&params, watch.now()),
-        cut_code: params.cut_code,
         both: Both::new(pair, params),
-        stalls: (Stall::default(), Stall::default()),
+        stalls: Stalls::default(),
         ending: None,
     }
 }
@@ -99,11 +97,9 @@ where
 pub struct Splice<C, B> {
     both: Both<C, B>,
     watched: Watched,
-    /// Towards the backend, and towards the client.
-    stalls: (Stall, Stall),
+    stalls: Stalls,
     /// The sides that are asked whether they are there.
     alive: Option<Box<Alive>>,
-    cut_code: CloseCode,
     /// Once the end has come, and both sides are being told.
     ending: Option<Box<Ending>>,
 }
@@ -170,17 +166,14 @@ where
 
     fn note_stalls(&mut self, age: Duration) {
         let (to_backend, to_client) = self.both.backlogs();
-        self.stalls.0.look(age, to_backend);
-        self.stalls.1.look(age, to_client);
+        self.stalls.look(age, to_backend, to_client);
     }
 
     fn begin_to_end(&mut self, end: SpliceEnd) {
-        let age = self.watched.age();
-        self.stalls.0.settle(age);
-        self.stalls.1.settle(age);
+        self.stalls.settle(self.watched.age());
         let grace = match is_by_gateway(&end) {
             true => {
-                let cut = self.cut_code;
+                let cut = self.both.cut_code();
                 self.both.part(|side| end.code(side, cut), &end.reason());
                 FAREWELL
             }
@@ -235,10 +228,7 @@ where
             end,
             client,
             backend,
-            stalled: Stalled {
-                to_backend: self.stalls.0.longest(duration),
-                to_client: self.stalls.1.longest(duration),
-            },
+            stalled: self.stalls.longest(duration),
         }
     }
 }
@@ -266,6 +256,6 @@ mod tests {
     #[test]
     fn the_future_of_a_session_is_small() {
         let bytes = size_of::<Splice<Stream, Stream>>();
-        assert!(bytes <= 376, "{bytes} bytes");
+        assert!(bytes <= 360, "{bytes} bytes");
     }
 }

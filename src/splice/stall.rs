@@ -5,10 +5,20 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+/// The stalls of both directions. Most sessions never have one, and hold nothing for it.
+#[derive(Debug, Default)]
+pub(super) struct Stalls(Option<Box<Both>>);
+
+#[derive(Debug, Default)]
+struct Both {
+    to_backend: Stall,
+    to_client: Stall,
+}
+
 /// The stalls of one direction. In milliseconds of 32 bits that begin anew after 49 days: a session
 /// may be older than that, and only a single stall may not be longer.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Stall {
+struct Stall {
     /// When bytes were last taken, while others wait; `None` while none do.
     since: Option<NonZeroU32>,
     longest: u32,
@@ -32,9 +42,37 @@ pub(super) struct Backlog {
     pub(super) moved: bool,
 }
 
+impl Stalls {
+    /// A look at both directions, `age` after the session's beginning.
+    pub(super) fn look(&mut self, age: Duration, to_backend: Backlog, to_client: Backlog) {
+        if self.0.is_none() && !to_backend.waits && !to_client.waits {
+            return;
+        }
+        let both = self.0.get_or_insert_default();
+        both.to_backend.look(age, to_backend);
+        both.to_client.look(age, to_client);
+    }
+
+    /// The session ends: one that goes on counts up to here, and nothing after it.
+    pub(super) fn settle(&mut self, age: Duration) {
+        if let Some(both) = &mut self.0 {
+            both.to_backend.settle(age);
+            both.to_client.settle(age);
+        }
+    }
+
+    /// The longest so far, those that go on included.
+    pub(super) fn longest(&self, age: Duration) -> Stalled {
+        let longest = |both: &Both| Stalled {
+            to_backend: both.to_backend.longest(age),
+            to_client: both.to_client.longest(age),
+        };
+        self.0.as_deref().map(longest).unwrap_or_default()
+    }
+}
+
 impl Stall {
-    /// A look, `age` after the session's beginning.
-    pub(super) fn look(&mut self, age: Duration, backlog: Backlog) {
+    fn look(&mut self, age: Duration, backlog: Backlog) {
         if self.since.is_none() && !backlog.waits {
             return;
         }
@@ -48,14 +86,12 @@ impl Stall {
         }
     }
 
-    /// The session ends: one that goes on counts up to here, and nothing after it.
-    pub(super) fn settle(&mut self, age: Duration) {
+    fn settle(&mut self, age: Duration) {
         self.longest = self.longest_at(age);
         self.since = None;
     }
 
-    /// The longest so far, one that goes on included.
-    pub(super) fn longest(&self, age: Duration) -> Duration {
+    fn longest(&self, age: Duration) -> Duration {
         Duration::from_millis(self.longest_at(age).into())
     }
 
@@ -138,7 +174,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_is_eight_bytes() {
-        assert_eq!(size_of::<Stall>(), 8);
+    fn a_direction_is_not_the_other_and_nothing_is_held_for_none() {
+        let (mut stalls, age) = (Stalls::default(), Duration::from_millis);
+        stalls.look(age(10), PASSED, NOTHING);
+        assert!(stalls.0.is_none());
+        stalls.look(age(20), STUCK, NOTHING);
+        stalls.look(age(50), PASSED, STUCK);
+        let expected = Stalled {
+            to_backend: age(30),
+            to_client: age(40),
+        };
+        assert_eq!(stalls.longest(age(90)), expected);
+        assert_eq!(size_of::<Both>(), 16);
     }
 }
