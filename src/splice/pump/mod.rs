@@ -43,6 +43,8 @@ pub(super) struct Pump {
     gate: Option<Pin<Box<Sleep>>>,
     /// The gateway's own word, until a frame ends.
     word: Option<Box<Word>>,
+    /// It was taken up, and the sink has not had all of it.
+    is_speaking: bool,
     bulk: Bulk,
     delivered: u64,
     /// The sink accepted bytes since it was last flushed.
@@ -112,6 +114,7 @@ impl Pump {
             unseen: Kept::tail(tail),
             gate: None,
             word: None,
+            is_speaking: false,
             bulk: Bulk::default(),
             delivered: 0,
             unflushed: false,
@@ -206,9 +209,9 @@ impl Pump {
         self.is_empty() && self.gate.is_none()
     }
 
-    /// Whether nothing of the gateway's waits to be said.
+    /// Whether nothing of the gateway's waits to be said. Data may wait that came behind it.
     pub(super) fn has_spoken(&self) -> bool {
-        self.word.is_none() && self.is_empty()
+        self.word.is_none() && !self.is_speaking
     }
 
     /// Whether the sink knows of the end as far as frames can say: by a Close, or it cannot be told.

@@ -49,6 +49,7 @@ impl Pump {
         if self.unflushed {
             ready!(Pin::new(sink).poll_flush(cx))?;
             self.unflushed = false;
+            self.is_speaking = false;
         }
         Poll::Ready(Ok(()))
     }
@@ -69,6 +70,7 @@ impl Pump {
             return false;
         };
         self.kept = Some(Kept::own(word.frame));
+        self.is_speaking = true;
         if let Some(code) = word.close {
             self.last.is_said(code);
             self.stage = match self.stage {
