@@ -139,6 +139,9 @@ def _left(title, later):
     return Row(f"{title}-{later}", title, "MB", _growth(later), spread_max=0.5)
 
 
+# What looking at frames costs: the same without.
+OPAQUE = {"path": "/opaque/", "only": ("throughway",), "direct": False}
+
 MEASUREMENTS = [
     _echo(
         "echo-ws",
@@ -208,6 +211,9 @@ MEASUREMENTS = [
     _echo("echo-beside", "ws echo, 64 sessions beside 8,900 idle ones", idle=8900),
     _echo("echo-1k", "ws echo, 1 KiB", size=1024),
     _echo("echo-16k", "ws echo, 16 KiB", size=16 * 1024),
+    _echo("echo-64k", "ws echo, 64 KiB", size=64 * 1024),
+    _echo("echo-opaque", "ws echo, 64 bytes, frames not looked at", **OPAQUE),
+    _echo("echo-opaque-64k", "ws echo, 64 KiB, frames not looked at", size=64 * 1024, **OPAQUE),
     _echo("echo-leg", "ws echo, TLS to the backend", path="/tls/", direct=False),
     _connect("connect-leg", "ws connect …, TLS to the backend", path="/tls/", direct=False),
     _connect(
