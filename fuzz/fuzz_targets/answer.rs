@@ -2,11 +2,13 @@
 
 #![no_main]
 
+use bytes::BytesMut;
 use http::{HeaderMap, StatusCode, Version};
 use libfuzzer_sys::fuzz_target;
 use throughway::policy::forward;
 use throughway::wire::answer_head;
 use throughway::wire::ws::answer::{Offered, check_answer};
+use throughway::wire::ws::switching::Reader;
 use throughway_fuzz::headers;
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -49,6 +51,7 @@ fuzz_target!(|data: &[u8]| {
     let to_client = forward::to_client(headers.clone());
     ends_here(&headers, &to_client);
     prints_back(&headers);
+    reads_in_pieces(data);
 });
 
 /// RFC 6455 §4.1 once more, rule by rule.
@@ -125,6 +128,22 @@ fn ends_here(from: &HeaderMap, to: &HeaderMap) {
         ];
         assert!(!of_the_hop.contains(&name), "{name}");
     }
+}
+
+/// A head is the same whether it comes at once or byte by byte, and what is behind it is not touched.
+fn reads_in_pieces(data: &[u8]) {
+    let all = [b"HTTP/1.1 101 \r\n", data, b"\r\n\r\ntail"].concat();
+    let mut at_once = BytesMut::from(all.as_slice());
+    let Ok(Some(headers)) = Reader::default().read(&mut at_once) else {
+        return;
+    };
+    assert!(all.ends_with(&at_once));
+    let (mut reader, mut bytes) = (Reader::default(), BytesMut::new());
+    let by_byte = all.iter().find_map(|byte| {
+        bytes.extend_from_slice(&[*byte]);
+        reader.read(&mut bytes).expect("the same head")
+    });
+    assert_eq!((by_byte, bytes.len()), (Some(headers), 0));
 }
 
 /// A head that we write is read as what it was made of.

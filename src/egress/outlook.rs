@@ -10,7 +10,7 @@ use super::auto::Auto;
 use super::error::{DialError, Failure, Place};
 use super::pac::Pac;
 use super::params::{Egress, Server, ServerAddress, Way};
-use super::request::{Request, outgoing};
+use super::request::{Addressed, Request};
 use crate::policy::no_proxy::{Bypass, NoProxy};
 use crate::wire::authority::Host;
 
@@ -101,10 +101,11 @@ impl Request {
             };
             DialError::new(Vec::new(), failure)
         };
-        let outgoing = outgoing(server, self).map_err(unwritten)?;
+        let addressed = Addressed::to(server, self).map_err(unwritten)?;
+        let fields = addressed.fields();
         Ok(Outgoing {
-            target: outgoing.uri().to_string(),
-            headers: outgoing.headers().clone(),
+            target: addressed.target().to_owned(),
+            headers: fields.map(|(n, v)| (n.clone(), v.clone())).collect(),
         })
     }
 }

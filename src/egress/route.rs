@@ -14,7 +14,7 @@ use super::hop::upgrade::{self, Answer};
 use super::outlook::Outlook;
 use super::params::{Egress, Server, ServerAddress, Timeouts, Way};
 use super::reached::{Declined, Link, Reached};
-use super::request::{Request, outgoing};
+use super::request::{Addressed, Request};
 use super::steps::{Detail, Steps};
 use super::stumble::{Step, Stumble};
 use crate::net::Stream;
@@ -136,9 +136,9 @@ pub(super) async fn attempt(
     };
     let at_server = |stumble| failed((Place::Server, stumble));
     // Built first, so that nothing is dialled for a request that cannot be sent.
-    outgoing(server, request).map_err(at_server)?;
+    let addressed = Addressed::to(server, request).map_err(at_server)?;
     if let Some(stream) = route.warm(server) {
-        match ask(stream, server, &route, timeouts, request, budget, steps).await {
+        match ask(stream, server, &route, timeouts, &addressed, budget, steps).await {
             Err(stumble) if stumble.may_be_the_tunnels() => {
                 debug!(server = %server.url, %stumble, "a warm tunnel had ended, another is opened");
             }
@@ -155,7 +155,7 @@ pub(super) async fn attempt(
     if let Some(warm) = route.through().and_then(|egress| egress.warm.as_ref()) {
         warm.let_through();
     }
-    let answer = ask(stream, server, &route, timeouts, request, budget, steps).await;
+    let answer = ask(stream, server, &route, timeouts, &addressed, budget, steps).await;
     Ok(reached(answer.map_err(at_server)?, server, &route, false))
 }
 
@@ -165,12 +165,12 @@ async fn ask(
     server: &Server,
     route: &Route<'_>,
     timeouts: &Timeouts,
-    request: &Request,
+    addressed: &Addressed<'_>,
     budget: Budget,
     steps: &Steps,
 ) -> Result<Answer, Stumble> {
-    let outgoing = outgoing(server, request)?;
     let stream = secured(stream, server, route, timeouts, budget, steps).await?;
+    let request = addressed.request;
     let offered = Offered {
         key: &request.key,
         subprotocols: &request.subprotocols,
@@ -179,7 +179,7 @@ async fn ask(
     };
     let deadline = budget.step(timeouts.upgrade);
     let asking = async {
-        let answer = upgrade::upgrade(stream, outgoing, &offered, deadline).await?;
+        let answer = upgrade::upgrade(stream, &addressed.head(), &offered, deadline).await?;
         steps.learned(|| Detail::Answered(answer.status().as_u16()));
         Ok(answer)
     };

@@ -8,7 +8,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
-/// More header lines than any browser sends; a limit on what one request can make us hold.
+/// More header lines than any browser or backend sends; a limit on what one head can make us hold.
 pub const HEADERS_MAX: usize = 100;
 
 /// A request head, syntactically sound and not yet judged.
@@ -103,15 +103,7 @@ pub fn parse_request(head: &[u8]) -> Result<RequestHead, HeadError> {
     else {
         return Err(HeadError::RequestLine);
     };
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
-    for line in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes());
-        let value = HeaderValue::from_bytes(line.value);
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(HeadError::HeaderLine);
-        };
-        headers.append(name, value);
-    }
+    let headers = header_map(parsed.headers)?;
     Ok(RequestHead {
         method: Method::from_bytes(method.as_bytes()).map_err(|_| HeadError::RequestLine)?,
         target: target.to_owned(),
@@ -122,6 +114,20 @@ pub fn parse_request(head: &[u8]) -> Result<RequestHead, HeadError> {
         },
         headers,
     })
+}
+
+/// The lines of a parsed head, in order.
+pub(super) fn header_map(lines: &[httparse::Header<'_>]) -> Result<HeaderMap, HeadError> {
+    let mut headers = HeaderMap::with_capacity(lines.len());
+    for line in lines {
+        let name = HeaderName::from_bytes(line.name.as_bytes());
+        let value = HeaderValue::from_bytes(line.value);
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(HeadError::HeaderLine);
+        };
+        headers.append(name, value);
+    }
+    Ok(headers)
 }
 
 impl From<httparse::Error> for HeadError {

@@ -1,5 +1,6 @@
 //! The steps of a dial, each from a stream to a stream.
 
+mod answer;
 pub(super) mod connect;
 mod excerpt;
 pub(super) mod socks5;

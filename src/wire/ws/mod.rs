@@ -9,5 +9,6 @@ pub mod frame;
 pub mod handshake;
 pub mod layout;
 pub mod rules;
+pub mod switching;
 pub mod utf8;
 pub mod violation;
