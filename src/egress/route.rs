@@ -202,10 +202,15 @@ async fn reach(
             return connecting.await.map_err(at_server);
         }
     };
+    // What goes through proxies is large and boxed, so that a session without any has no room for it.
     match route {
         Route::Straight => {}
-        Route::Through(egress) => return chain::through(egress, host, port, budget, steps).await,
-        Route::Attempt(attempt) => return attempt.through(host, port, budget, steps).await,
+        Route::Through(egress) => {
+            return Box::pin(chain::through(egress, host, port, budget, steps)).await;
+        }
+        Route::Attempt(attempt) => {
+            return Box::pin(attempt.through(host, port, budget, steps)).await;
+        }
     }
     let target = tcp::Target {
         host,
@@ -228,14 +233,9 @@ async fn secured(
     let Some(to) = &server.tls else {
         return Ok(stream);
     };
-    tls::secure(
-        stream,
-        to,
-        route.between(),
-        budget.step(timeouts.tls),
-        steps,
-    )
-    .await
+    let deadline = budget.step(timeouts.tls);
+    // Boxed for the same reason.
+    Box::pin(tls::secure(stream, to, route.between(), deadline, steps)).await
 }
 
 fn reached(answer: Answer, server: &Server, route: &Route<'_>, warm: bool) -> Reached {

@@ -488,6 +488,18 @@ impl From<Denied> for Turn<'_> {
 mod tests {
     use super::*;
 
+    /// Of what `begin` returns.
+    fn bytes_of<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    // It is made on the stack and moved into its box: its size is paid by every client.
+    #[test]
+    fn the_beginning_of_a_session_has_no_room_for_what_few_need() {
+        let bytes = bytes_of(open_unless_cut);
+        assert!(bytes <= 7 * 1024, "{bytes} bytes");
+    }
+
     #[test]
     fn an_idle_session_is_a_few_hundred_bytes() {
         let bytes = size_of::<Session>();
