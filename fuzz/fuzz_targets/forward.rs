@@ -23,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
     let opening = opening(headers(lines));
     let facts = seen.facts(&opening.headers);
     is_told_or_seen(&facts, &seen, &opening.headers);
-    let sent = forward::to_backend(&opening, &seen, &facts, &Rewrite::default());
+    let rewrite = Rewrite::default();
+    let sent = forward::to_backend(opening.headers, &opening.authority, &seen, &facts, &rewrite);
     says_what_was_seen(&sent, &seen, &facts);
     ends_here(&sent);
     if !facts.trusted {

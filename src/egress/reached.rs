@@ -3,7 +3,7 @@
 //! Knows nothing of how either was reached.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::net::Stream;
 use crate::wire::ws::extensions::Extensions;
@@ -26,6 +26,8 @@ pub struct Link {
     pub tail: Bytes,
     /// Of the 101, as they came.
     pub headers: HeaderMap,
+    /// The value that answers the key of the request.
+    pub accept: HeaderValue,
     /// The one that the backend chose.
     pub subprotocol: Option<String>,
     /// What the frames on this stream may hold.

@@ -245,11 +245,13 @@ fn reached(answer: Answer, server: &Server, route: &Route<'_>, warm: bool) -> Re
             stream,
             tail,
             headers,
+            accept,
             agreed,
         } => Reached::Switched(Link {
             stream,
             tail,
             headers,
+            accept,
             subprotocol: agreed.subprotocol,
             extensions: agreed.extensions,
             server,

@@ -23,12 +23,11 @@ const LINGER_BYTES_MAX: usize = 256 * 1024;
 pub async fn switch(
     mut stream: Stream,
     mut headers: HeaderMap,
-    accept: &str,
+    accept: HeaderValue,
     deadline: Duration,
 ) -> io::Result<Stream> {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    let accept = HeaderValue::from_str(accept).map_err(io::Error::other)?;
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     let head = answer_head::encode(StatusCode::SWITCHING_PROTOCOLS, &headers);
     timeout(deadline, send(&mut stream, &head, &[])).await??;

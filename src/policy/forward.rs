@@ -9,10 +9,10 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::route::Rewrite;
+use crate::wire::authority::Authority;
 use crate::wire::fields;
 use crate::wire::list;
 use crate::wire::origin::Origin;
-use crate::wire::ws::handshake::Opening;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -113,10 +113,16 @@ fn told_scheme(headers: &HeaderMap) -> Option<&'static str> {
 
 /// The headers of the request to the backend, `Host` excepted. In this order: what ends at this
 /// hop goes, what only looks like ours goes, the route's changes are made, then ours are set, so
-/// that nothing a client or a route says can undo them.
-pub fn to_backend(opening: &Opening, seen: &Seen, facts: &Facts, rewrite: &Rewrite) -> HeaderMap {
-    let mut headers = opening.headers.clone();
-    let mut told = Told::take(&headers, facts);
+/// that nothing a client or a route says can undo them. `headers` are the client's, and `authority`
+/// is what it asked for.
+pub fn to_backend(
+    mut headers: HeaderMap,
+    authority: &Authority,
+    seen: &Seen,
+    facts: &Facts,
+    rewrite: &Rewrite,
+) -> HeaderMap {
+    let told = Told::take(&headers, facts);
     fields::strip_hop_by_hop(&mut headers);
     fields::remove_where(&mut headers, |name| {
         is_forwarded(&fields::canonical_spelling(name))
@@ -135,9 +141,8 @@ pub fn to_backend(opening: &Opening, seen: &Seen, facts: &Facts, rewrite: &Rewri
     for (name, value) in &rewrite.set_headers {
         headers.insert(name, value.clone());
     }
-    told.extend(opening, seen, facts);
-    told.write(&mut headers);
-    append(&mut headers, header::VIA, VIA);
+    told.write(&mut headers, authority, seen, facts);
+    headers.append(header::VIA, HeaderValue::from_static(VIA));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers
@@ -161,7 +166,7 @@ pub fn expose(headers: &mut HeaderMap, origin: &Origin) {
         header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
         HeaderValue::from_static("true"),
     );
-    append(headers, header::VARY, "Origin");
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
 }
 
 /// The path for the backend, with the route's prefix taken off at a segment boundary.
@@ -190,12 +195,11 @@ fn with_one_slash(path: &str) -> String {
     format!("/{rest}")
 }
 
-/// What goes into the forwarding headers: what a trusted proxy told, and what we add.
+/// What a trusted proxy told in the forwarding headers.
 #[derive(Default)]
 struct Told {
     forwarded_for: Vec<String>,
-    proto: String,
-    host: String,
+    host: Option<String>,
     forwarded: Vec<String>,
 }
 
@@ -210,61 +214,51 @@ impl Told {
         let whole = elements.filter(|e| *e != fields::NO_TEXT && list::is_whole(e));
         Self {
             forwarded_for: texts(X_FORWARDED_FOR).collect(),
-            host: texts(X_FORWARDED_HOST).last().unwrap_or_default(),
-            proto: String::new(),
+            host: texts(X_FORWARDED_HOST).last(),
             forwarded: whole.map(str::to_owned).collect(),
         }
     }
 
-    fn extend(&mut self, opening: &Opening, seen: &Seen, facts: &Facts) {
-        let ip = seen.address.ip().to_canonical();
-        self.forwarded_for.push(ip.to_string());
-        self.proto = facts.scheme.to_owned();
-        if self.host.is_empty() {
-            self.host = opening.authority.to_string();
-        }
+    /// With our own word behind it.
+    fn write(mut self, headers: &mut HeaderMap, authority: &Authority, seen: &Seen, facts: &Facts) {
+        let ip = seen.address.ip().to_canonical().to_string();
+        let host = authority.to_string();
         let scheme = if seen.secure { "https" } else { "http" };
-        self.forwarded.push(forwarded_element(
-            ip,
-            &opening.authority.to_string(),
-            scheme,
-        ));
-    }
-
-    fn write(self, headers: &mut HeaderMap) {
+        self.forwarded.push(forwarded_element(&ip, &host, scheme));
+        self.forwarded_for.push(ip);
         let fields = [
             (X_FORWARDED_FOR, self.forwarded_for.join(", ")),
-            (X_FORWARDED_PROTO, self.proto),
-            (X_FORWARDED_HOST, self.host),
+            (X_FORWARDED_PROTO, facts.scheme.to_owned()),
+            (X_FORWARDED_HOST, self.host.unwrap_or(host)),
             (header::FORWARDED, self.forwarded.join(", ")),
         ];
         for (name, value) in fields {
             headers.remove(&name);
-            append(headers, name, &value);
+            append(headers, name, value);
         }
     }
 }
 
 // RFC 7239 §4, §6: an IPv6 address stands in brackets and quotes, and so does what holds a colon.
-fn forwarded_element(ip: IpAddr, host: &str, proto: &str) -> String {
-    let node = match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+fn forwarded_element(ip: &str, host: &str, proto: &str) -> String {
+    let (open, close) = match list::is_token(ip) {
+        true => ("", ""),
+        false => ("\"[", "]\""),
     };
-    let host = match list::is_token(host) {
-        true => host.to_owned(),
-        false => format!("\"{host}\""),
+    let quote = match list::is_token(host) {
+        true => "",
+        false => "\"",
     };
-    format!("for={node};host={host};proto={proto}")
+    format!("for={open}{ip}{close};host={quote}{host}{quote};proto={proto}")
 }
 
 fn is_forwarded(name: &str) -> bool {
     name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
 }
 
-fn append(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+fn append(headers: &mut HeaderMap, name: HeaderName, value: String) {
     // Addresses, hosts and what arrived in a header already are all valid values.
-    if let Ok(value) = HeaderValue::from_str(value) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         headers.append(name, value);
     }
 }
@@ -273,7 +267,7 @@ fn append(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 mod tests {
     use super::*;
     use crate::wire::head::parse_request;
-    use crate::wire::ws::handshake::judge;
+    use crate::wire::ws::handshake::{Opening, judge};
 
     fn opening(lines: &str) -> Opening {
         let text = format!(
@@ -296,7 +290,8 @@ mod tests {
     fn forwarded(lines: &str, seen: &Seen) -> HeaderMap {
         let opening = opening(lines);
         let facts = seen.facts(&opening.headers);
-        to_backend(&opening, seen, &facts, &Rewrite::default())
+        let rewrite = Rewrite::default();
+        to_backend(opening.headers, &opening.authority, seen, &facts, &rewrite)
     }
 
     fn all<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h str> {
@@ -408,7 +403,8 @@ mod tests {
             remove_headers: vec![name("x-b"), name("upgrade")],
             ..Rewrite::default()
         };
-        let headers = to_backend(&opening, &seen, &seen.facts(&opening.headers), &rewrite);
+        let facts = seen.facts(&opening.headers);
+        let headers = to_backend(opening.headers, &opening.authority, &seen, &facts, &rewrite);
         assert_eq!(all(&headers, "x-a"), ["route"]);
         assert!(!headers.contains_key("x-b"));
         assert_eq!(all(&headers, "x-forwarded-for"), ["9.9.9.9"]);

@@ -7,7 +7,6 @@ use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 
 use super::subprotocols::{Offer, Subprotocols};
 use crate::wire::ws::extensions;
-use crate::wire::ws::handshake::Opening;
 
 /// The rules of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,14 +37,14 @@ pub struct Offered {
 }
 
 impl Offers {
-    /// Rewrites the offers of `opening` in `headers`, which go to the backend. What no rule changes
-    /// goes on byte for byte.
-    pub fn rewrite(&self, opening: &Opening, headers: &mut HeaderMap) -> Offered {
+    /// Rewrites a client's offers in `headers`, which go to the backend; `subprotocols` are those it
+    /// offers. What no rule changes goes on byte for byte.
+    pub fn rewrite(&self, subprotocols: &[String], headers: &mut HeaderMap) -> Offered {
         match self.compression {
             Compression::Pass => {}
             Compression::Off => extensions::refuse_compression(headers),
         }
-        let subprotocols = self.subprotocols.offer(&opening.subprotocols);
+        let subprotocols = self.subprotocols.offer(subprotocols);
         if self.subprotocols.changes_offers() {
             write(headers, &subprotocols.inside().join(", "));
         }
@@ -73,7 +72,7 @@ fn write(headers: &mut HeaderMap, names: &str) {
 mod tests {
     use super::*;
     use crate::wire::head::parse_request;
-    use crate::wire::ws::handshake::judge;
+    use crate::wire::ws::handshake::{Opening, judge};
 
     const PROTOCOL: &str = "sec-websocket-protocol";
     const EXTENSIONS: &str = "sec-websocket-extensions";
@@ -90,8 +89,8 @@ mod tests {
     /// What the backend is told in `field`, line by line.
     fn check(offers: &Offers, lines: &str, field: &str, expected: &[&str]) {
         let opening = opening(lines);
-        let mut headers = opening.headers.clone();
-        let offered = offers.rewrite(&opening, &mut headers);
+        let mut headers = opening.headers;
+        let offered = offers.rewrite(&opening.subprotocols, &mut headers);
         let told: Vec<_> = headers.get_all(field).iter().collect();
         assert_eq!(told, expected, "{lines:?} by {offers:?}");
         // What the answer is held against is what was told, whatever was.

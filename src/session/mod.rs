@@ -42,7 +42,6 @@ use crate::refusal::{self, Refusal};
 use crate::splice::{self, Leg, Outcome, Pair, Splice};
 use crate::wire::head::RequestHead;
 use crate::wire::origin::Origin;
-use crate::wire::ws::accept::accept_for;
 use crate::wire::ws::handshake::{self, HandshakeError, Opening};
 
 /// What reaches a session from outside: the two moments of a drain.
@@ -94,7 +93,6 @@ struct Agreed {
     terms: splice::Params,
     lesson: Option<Lesson>,
     records: Records,
-    accept: String,
     expose: Option<Origin>,
 }
 
@@ -259,7 +257,8 @@ async fn negotiate<'p>(
     let backend = &plan.backends[route.backend];
     request.route.clone_from(&route.name);
     request.backend.clone_from(&backend.name);
-    let asked = ask(&opening, seen, &facts, route);
+    let offered = opening.subprotocols.clone();
+    let asked = ask(opening, seen, &facts, route);
     laps.ends(Phase::Decide);
     let dialled = egress::dial(backend, &asked, laps.steps()).await;
     laps.resume();
@@ -269,8 +268,7 @@ async fn negotiate<'p>(
             terms: terms::of(route, backend, &link, facts.address, worker),
             lesson: Lesson::of(route, backend, &worker.paths),
             records: route.records,
-            link: as_the_client_knows_it(link, &opening, route),
-            accept: accept_for(&opening.key),
+            link: as_the_client_knows_it(link, &offered, route),
             expose,
         }),
     }
@@ -290,7 +288,6 @@ async fn switch(
         terms,
         lesson,
         records,
-        accept,
         expose,
     } = agreed;
     let mut headers = forward::to_client(link.headers);
@@ -299,7 +296,7 @@ async fn switch(
         forward::expose(&mut headers, &origin);
     }
     let deadline = worker.plan.limits.handshake;
-    let client = match answer::switch(client, headers, &accept, deadline).await {
+    let client = match answer::switch(client, headers, link.accept, deadline).await {
         Ok(client) => client,
         Err(error) => {
             record::gone(&request, &error.to_string());
@@ -388,17 +385,18 @@ fn unreached<'p>(error: &DialError, plan: &Plan) -> Turn<'p> {
 }
 
 /// The request as the backend gets it.
-pub fn ask(opening: &Opening, seen: &Seen, facts: &Facts, route: &Route) -> egress::Request {
-    let mut headers = forward::to_backend(opening, seen, facts, &route.rewrite);
-    let offered = route.offers.rewrite(opening, &mut headers);
+pub fn ask(opening: Opening, seen: &Seen, facts: &Facts, route: &Route) -> egress::Request {
+    let Opening {
+        authority, headers, ..
+    } = opening;
+    let rewrite = &route.rewrite;
+    let mut headers = forward::to_backend(headers, &authority, seen, facts, rewrite);
+    let offered = route.offers.rewrite(&opening.subprotocols, &mut headers);
     egress::Request {
-        path_and_query: forward::path_to_backend(&opening.target.path_and_query, &route.rewrite),
-        host: route
-            .rewrite
-            .preserve_host
-            .then(|| opening.authority.to_string()),
+        path_and_query: forward::path_to_backend(&opening.target.path_and_query, rewrite),
+        host: rewrite.preserve_host.then(|| authority.to_string()),
         headers,
-        key: opening.key.clone(),
+        key: opening.key,
         subprotocols: offered.subprotocols.inside(),
         subprotocols_required: offered.subprotocols.required(),
         extensions_offered: offered.extensions,
@@ -406,8 +404,8 @@ pub fn ask(opening: &Opening, seen: &Seen, facts: &Facts, route: &Route) -> egre
 }
 
 /// The backend chose by its own name for a subprotocol.
-fn as_the_client_knows_it(mut link: Link, opening: &Opening, route: &Route) -> Link {
-    let offer = route.offers.subprotocols.offer(&opening.subprotocols);
+fn as_the_client_knows_it(mut link: Link, offered: &[String], route: &Route) -> Link {
+    let offer = route.offers.subprotocols.offer(offered);
     let chosen = link.subprotocol.as_deref();
     link.subprotocol = chosen.and_then(|c| offer.outside(c)).map(str::to_owned);
     link

@@ -1,5 +1,7 @@
 //! Header fields: lists of tokens, and which fields end at this hop (RFC 9110 §5.6, §7.6.1).
 
+use std::borrow::Cow;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::list;
@@ -81,8 +83,11 @@ pub fn is_look_alike(name: &str) -> bool {
 }
 
 /// `name` with the dashes that a framework would read into it.
-pub fn canonical_spelling(name: &str) -> String {
-    name.replace(['_', '.'], "-")
+pub fn canonical_spelling(name: &str) -> Cow<'_, str> {
+    match is_look_alike(name) {
+        true => Cow::Owned(name.replace(['_', '.'], "-")),
+        false => Cow::Borrowed(name),
+    }
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ fn answer<'p>(asked: &Asked<'_>, plan: &'p Plan, opening: &Opening, facts: &Fact
         Err(denied) => return Answer::refused(refusal::of_denied(&denied), &denied),
     };
     let backend = &plan.backends[route.backend];
-    let request = session::ask(opening, &asked.seen, facts, route);
+    let request = session::ask(opening.clone(), &asked.seen, facts, route);
     let reach = |server: &'p Server| -> Result<Reach<'p>, DialError> {
         Ok(Reach {
             server,

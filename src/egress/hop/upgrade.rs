@@ -6,14 +6,15 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, Version};
+use http::header::SEC_WEBSOCKET_ACCEPT;
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::stumble::{AnswerFault, Cause, Step, Stumble, plain};
 use super::answer;
 use crate::net::Stream;
-use crate::wire::ws::answer::{Agreed, Offered, check_answer};
+use crate::wire::ws::answer::{Agreed, AnswerError, Offered, check_answer};
 use crate::wire::ws::switching::Reader;
 
 /// Longest answer head, and what hyper buffers at most.
@@ -29,6 +30,7 @@ pub(in crate::egress) enum Answer {
         stream: Stream,
         tail: Bytes,
         headers: HeaderMap,
+        accept: HeaderValue,
         agreed: Agreed,
     },
     /// Anything else that is HTTP.
@@ -111,12 +113,15 @@ pub(super) fn checked(
     tail: Bytes,
     offered: &Offered<'_>,
 ) -> Result<Answer, Cause> {
-    let agreed = check_answer(version, &headers, offered)
-        .map_err(|error| Cause::Answer(AnswerFault::Invalid(error)))?;
+    let invalid = |error| Cause::Answer(AnswerFault::Invalid(error));
+    let agreed = check_answer(version, &headers, offered).map_err(invalid)?;
+    let accept = headers.get(SEC_WEBSOCKET_ACCEPT).cloned();
+    let accept = accept.ok_or_else(|| invalid(AnswerError::AcceptMissing))?;
     Ok(Answer::Switched {
         stream,
         tail,
         headers,
+        accept,
         agreed,
     })
 }

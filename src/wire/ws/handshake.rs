@@ -124,7 +124,7 @@ fn refuse_body(headers: &HeaderMap) -> Result<(), HandshakeError> {
     };
     let announces = |name: &HeaderName| {
         let spelling = fields::canonical_spelling(name.as_str());
-        matches!(spelling.as_str(), "transfer-encoding" | "expect")
+        matches!(spelling.as_ref(), "transfer-encoding" | "expect")
             || (spelling == "content-length" && *name != header::CONTENT_LENGTH)
     };
     match has_body || headers.keys().any(announces) {
