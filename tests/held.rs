@@ -1,4 +1,5 @@
-//! What an idle session holds of the heap, counted by an allocator: no noise, no clock.
+//! What an idle session holds of the heap, and what one takes from it from its first byte to its
+//! last, counted by an allocator: no noise, no clock.
 //!
 //! The gateway runs in this process, and every far end is a socket of the standard library that
 //! holds nothing but its descriptor, so what grows with the sessions is the gateway's.
@@ -29,7 +30,7 @@ use support::gateway::gateway;
 #[global_allocator]
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 
-/// Both tests count the one heap, so they take turns.
+/// All tests count the one heap, so they take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Before the counting: pools, tables and queues have their size by then.
@@ -148,4 +149,30 @@ fn an_idle_session_holds_little() {
 #[test]
 fn an_idle_session_over_tls_holds_little_more() {
     check(true, 3740);
+}
+
+/// Bytes ever taken from the heap, whether given back or not, by sessions that live for one echo:
+/// those of the sockets at both ends, then those of the gateway between them as well.
+fn taken_by_sessions_to(address: SocketAddr) -> usize {
+    let sessions = |count: usize| {
+        for _ in 0..count {
+            drop(session(address, None));
+        }
+        settled();
+        HEAP.total_allocated()
+    };
+    let before = sessions(WARM);
+    (sessions(SESSIONS) - before) / SESSIONS
+}
+
+#[test]
+fn a_session_that_comes_and_goes_takes_little() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let gateway = gateway()
+        .route("/chat", format!("ws://{}", backend()))
+        .run();
+    let of_the_ends = taken_by_sessions_to(backend());
+    let bytes = taken_by_sessions_to(gateway.address) - of_the_ends;
+    println!("bytes taken by a session: {bytes}");
+    assert!(bytes <= 20_000, "{bytes} bytes");
 }
