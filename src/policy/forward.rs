@@ -125,6 +125,7 @@ pub fn to_backend(
     let told = Told::take(&headers, facts);
     fields::strip_hop_by_hop(&mut headers);
     fields::remove_where(&mut headers, |name| {
+        let name = name.as_str();
         is_forwarded(&fields::canonical_spelling(name))
             && (fields::is_look_alike(name) || !facts.trusted)
     });

@@ -58,19 +58,14 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-    remove_where(headers, |name| name.starts_with("proxy-"));
+    remove_where(headers, |name| {
+        HOP_BY_HOP.contains(name) || named.contains(name) || name.as_str().starts_with("proxy-")
+    });
 }
 
 /// Takes out every field whose name satisfies `is_out`.
-pub fn remove_where(headers: &mut HeaderMap, is_out: impl Fn(&str) -> bool) {
-    let out: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_out(name.as_str()))
-        .cloned()
-        .collect();
+pub fn remove_where(headers: &mut HeaderMap, is_out: impl Fn(&HeaderName) -> bool) {
+    let out: Vec<HeaderName> = headers.keys().filter(|n| is_out(n)).cloned().collect();
     for name in out {
         headers.remove(name);
     }

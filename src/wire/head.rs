@@ -11,6 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 /// More header lines than any browser or backend sends; a limit on what one head can make us hold.
 pub const HEADERS_MAX: usize = 100;
 
+/// Fields that we may add to a head on its way, so that its map need not grow for them.
+const ADDED: usize = 6;
+
 /// A request head, syntactically sound and not yet judged.
 #[derive(Debug, Clone)]
 pub struct RequestHead {
@@ -118,7 +121,7 @@ pub fn parse_request(head: &[u8]) -> Result<RequestHead, HeadError> {
 
 /// The lines of a parsed head, in order.
 pub(super) fn header_map(lines: &[httparse::Header<'_>]) -> Result<HeaderMap, HeadError> {
-    let mut headers = HeaderMap::with_capacity(lines.len());
+    let mut headers = HeaderMap::with_capacity(lines.len() + ADDED);
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes());
         let value = HeaderValue::from_bytes(line.value);
