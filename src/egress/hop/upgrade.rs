@@ -8,7 +8,7 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use http::header::SEC_WEBSOCKET_ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::stumble::{AnswerFault, Cause, Step, Stumble, plain};
@@ -61,9 +61,10 @@ pub(in crate::egress) async fn upgrade(
     let mut unsent = request;
     let mut read = BytesMut::new();
     let asking = async {
-        stream.write_all_buf(&mut unsent).await?;
-        stream.flush().await?;
-        read_switching(&mut stream, &mut read).await
+        match send(&mut stream, &mut unsent, &mut read).await? {
+            Sent::Whole => read_switching(&mut stream, &mut read).await,
+            Sent::Answered => Ok(None),
+        }
     };
     let asked = timeout_at(deadline, asking).await;
     let sent = unsent.len() < request.len();
@@ -82,6 +83,29 @@ pub(in crate::egress) async fn upgrade(
         cause,
         sent,
     })
+}
+
+/// How sending the request ended.
+enum Sent {
+    Whole,
+    /// An answer came before all of it was taken; its first bytes are read.
+    Answered,
+}
+
+async fn send(stream: &mut Stream, unsent: &mut &[u8], read: &mut BytesMut) -> io::Result<Sent> {
+    let taken = stream.write(unsent).await?;
+    *unsent = &unsent[taken..];
+    if !unsent.is_empty() {
+        // Whoever finds a head too long may say so and read no more of it.
+        let (mut from, mut to) = split(&mut *stream);
+        tokio::select! {
+            biased;
+            answered = from.read_buf(read) => return answered.map(|_| Sent::Answered),
+            sent = to.write_all_buf(unsent) => sent?,
+        }
+    }
+    stream.flush().await?;
+    Ok(Sent::Whole)
 }
 
 /// Reads a 101 and leaves its tail in `read`; `None` as soon as it is seen to be anything else, all of
@@ -150,5 +174,25 @@ mod tests {
         };
         assert!(!stumble.sent, "{stumble}");
         assert_eq!(stumble.cause.reason(), "lost");
+    }
+
+    #[tokio::test]
+    async fn an_answer_instead_of_the_rest_of_a_long_request_is_heard() {
+        let (near, mut far) = tokio::net::UnixStream::pair().expect("a pair of sockets");
+        let answer = b"HTTP/1.1 431 Too Large\r\nContent-Length: 0\r\n\r\n";
+        far.write_all(answer).await.expect("room for an answer");
+        let offered = Offered {
+            key: "",
+            subprotocols: &[],
+            required: &[],
+            extensions: &[],
+        };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let request = vec![b'x'; 8 * 1024 * 1024];
+        let answer = upgrade(Stream::Unix(near), &request, &offered, deadline).await;
+        let Ok(Answer::Declined { status, .. }) = answer else {
+            panic!("no answer");
+        };
+        assert_eq!(status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
 }
