@@ -143,12 +143,12 @@ fn check(tls: bool, bytes_max: usize) {
 
 #[test]
 fn an_idle_session_holds_little() {
-    check(false, 1240);
+    check(false, 1600);
 }
 
 #[test]
 fn an_idle_session_over_tls_holds_little_more() {
-    check(true, 3740);
+    check(true, 4050);
 }
 
 /// Bytes ever taken from the heap, whether given back or not, by sessions that live for one echo:
@@ -174,5 +174,5 @@ fn a_session_that_comes_and_goes_takes_little() {
     let of_the_ends = taken_by_sessions_to(backend());
     let bytes = taken_by_sessions_to(gateway.address) - of_the_ends;
     println!("bytes taken by a session: {bytes}");
-    assert!(bytes <= 20_000, "{bytes} bytes");
+    assert!(bytes <= 21_000, "{bytes} bytes");
 }
