@@ -56,6 +56,8 @@ const PHASES: [Phase; 13] = [
 
 /// Parts that are told apart: a chain of three proxies has some sixteen.
 const LAPS_MAX: usize = 24;
+/// The place of all that come too late for one of their own.
+const LAST: usize = LAPS_MAX - 1;
 /// A hop beyond is counted to it. It takes the upper half of a byte, a phase the lower.
 const HOP_MAX: u8 = 15;
 /// Of a number in seven bits a byte.
@@ -139,7 +141,6 @@ impl Laps {
             lap.micros = lap.micros.saturating_add(micros);
             return;
         }
-        // The last place is of all that come too late for one.
         let (phase, hop) = match self.len {
             0..LAST => (phase, hop),
             _ => (Phase::Other, 0),
@@ -152,8 +153,6 @@ impl Laps {
         }
     }
 }
-
-const LAST: usize = LAPS_MAX - 1;
 
 impl Default for Laps {
     fn default() -> Self {

@@ -7,7 +7,7 @@ use crate::splice::{Breach, Heard, Outcome, Pinged, SpliceEnd, Tally, Told};
 use crate::wire::ws::close::CloseCode;
 
 /// What has passed until now.
-pub(super) fn totals<End>(outcome: &Outcome<End>) -> Totals {
+pub(super) fn totals<E>(outcome: &Outcome<E>) -> Totals {
     let (client, backend) = (outcome.client.as_ref(), outcome.backend.as_ref());
     Totals {
         duration: outcome.duration,

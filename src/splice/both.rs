@@ -320,13 +320,26 @@ where
             }
         }
         if self.to_backend.is_done() && self.to_client.is_done() {
-            return Poll::Ready(());
+            return self.poll_unheard(cx);
         }
         if !self.is_leaving && self.have_parted() {
             // What has come since is the last thing that was waited for.
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Ready when nobody is still saying something that no pump reads any more: a stream that is
+    /// closed then is reset, and takes the Close with it that its side was told last.
+    fn poll_unheard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let client =
+            !self.to_backend.is_cut_short() || poll_discard(cx, &mut self.client).is_ready();
+        let backend =
+            !self.to_client.is_cut_short() || poll_discard(cx, &mut self.backend).is_ready();
+        match client && backend {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 
     /// Whether each side has its Close and has answered it.

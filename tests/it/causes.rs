@@ -293,6 +293,8 @@ async fn limits_on_time_and_a_drain_are_told_to_both_sides() {
     let street = Street::of_frames(Carried::Plain, Carried::Plain, "").await;
     let ends = street.open().await;
     street.gateway.signal("TERM");
+    // Two that came at once would be one.
+    street.gateway.logs(1, "\"draining; ").await;
     street.gateway.signal("TERM");
     both_answer(ends).await;
     told(

@@ -367,3 +367,29 @@ async fn a_ping_has_left_although_data_behind_it_has_not() {
     let outcome = between(params, far).await;
     assert_eq!(outcome.end, SpliceEnd::Gone(Side::Client));
 }
+
+/// Half of its Pong counted as bytes that passed, so that no silence was long enough.
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_two_parts_is_silence_still() {
+    let limits = throughway::splice::Limits {
+        idle: Some(Duration::from_secs(100)),
+        ..Default::default()
+    };
+    let params = Params {
+        limits,
+        ping_client: PINGS,
+        ..Params::default()
+    };
+    let far = async |client: &mut DuplexStream, backend: &mut DuplexStream| {
+        for _ in 0..3 {
+            let ping = said(client, 14).await;
+            let pong = write(128 | PONG, &ping[2..], KEY);
+            client.write_all(&pong[..9]).await.unwrap();
+            sleep(Duration::from_millis(5)).await;
+            client.write_all(&pong[9..]).await.unwrap();
+        }
+        tokio::join!(rest(client), rest(backend));
+    };
+    let outcome = between(params, far).await;
+    assert_eq!(outcome.end, SpliceEnd::Idle);
+}

@@ -129,7 +129,8 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// `SIMULATION_SEED` runs that one alone, `SIMULATION_SEEDS` so many instead of a thousand.
+/// `SIMULATION_SEED` runs that one alone, `SIMULATION_SEEDS` so many instead of a thousand, from
+/// `SIMULATION_FIRST` on.
 #[test]
 fn whatever_happens_the_bytes_are_right_each_side_gets_one_close_and_it_ends() {
     if let Some(seed) = number("SIMULATION_SEED") {
@@ -137,10 +138,12 @@ fn whatever_happens_the_bytes_are_right_each_side_gets_one_close_and_it_ends() {
         return;
     }
     let seeds = number("SIMULATION_SEEDS").unwrap_or(1_000);
+    let first = number("SIMULATION_FIRST").unwrap_or(0);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let seen = std::thread::scope(|scope| {
-        let share =
-            |thread| scope.spawn(move || run_all((thread..seeds).step_by(threads as usize)));
+        let share = |thread| {
+            scope.spawn(move || run_all((first + thread..first + seeds).step_by(threads as usize)))
+        };
         let shares: Vec<_> = (0..threads).map(share).collect();
         let mut seen = Seen::default();
         let mut all_right = true;

@@ -239,6 +239,11 @@ impl Pump {
         self.stage == Stage::Done
     }
 
+    /// Whether it is over before its source was, from which something was refused.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.is_done() && self.eof.is_none() && self.flow.is_deaf()
+    }
+
     /// What the source said.
     pub(super) fn flow(&self) -> &Flow {
         &self.flow

@@ -93,7 +93,8 @@ impl Pump {
     {
         let flow::Walk { pass, stop } = self.flow.walk(bytes, self.word.is_some());
         let (through, rest) = bytes.split_at(pass);
-        self.moves.passed |= pass > 0 || stop != Stop::Boundary && !matches!(stop, Stop::Pong(_));
+        // What is held back may be half an answer to the gateway.
+        self.moves.passed |= pass > 0 || matches!(stop, Stop::Wait(_) | Stop::Breach(_));
         self.write_through(cx, sink, through)
             .map_err(|e| Fault::Sink(e.kind()))?;
         match stop {

@@ -34,13 +34,21 @@ pub(super) struct Transcript {
 
 /// Has the case said by the one end and answered by the other.
 pub(super) async fn hold(ends: Ends, run: Run<'_>) -> Result<Transcript, String> {
-    let script = run.case.said_by(run.seat);
+    hold_from(ends, run, &run.case.said_by(run.seat)).await
+}
+
+/// The same where only this is still to be said.
+pub(super) async fn hold_from(
+    ends: Ends,
+    run: Run<'_>,
+    script: &Script,
+) -> Result<Transcript, String> {
     let (scripted, listening) = match run.seat {
         Seat::Client => (ends.client, ends.backend),
         Seat::Backend => (ends.backend, ends.client),
     };
     let strict = Strict::new(run.seat.other(), run.case.deflate);
-    let both = async { tokio::join!(strict.converse(listening), play(scripted, &script, run.way)) };
+    let both = async { tokio::join!(strict.converse(listening), play(scripted, script, run.way)) };
     match timeout(PATIENCE * 3, both).await {
         Ok((strict, scripted)) => Ok(Transcript { strict, scripted }),
         Err(_) => Err("it never ends".to_owned()),

@@ -1,9 +1,9 @@
 //! `observe` and `opaque`: each side hears byte for byte what it hears without a gateway.
 
-use super::cases::{Case, Found};
-use super::conversation::{Transcript, Way, hold};
+use super::cases::{self, Case, Found, Script};
+use super::conversation::{Transcript, Way, hold, hold_from};
 use super::street::{Street, direct};
-use super::{Run, every, same, same_bytes};
+use super::{Run, each, every, same, same_bytes};
 use crate::support::ends::{hear, last_words, say};
 use crate::support::frames::{Seat, code_of, received, text};
 use crate::support::strict::Strict;
@@ -65,6 +65,24 @@ async fn observed_each_case_is_what_it_is_without_a_gateway() {
 #[tokio::test]
 async fn unobserved_each_case_is_what_it_is_without_a_gateway() {
     unchanged("frames = \"opaque\"").await;
+}
+
+/// What a backend says before it has heard of its client comes with its 101, and is no less seen.
+#[tokio::test]
+async fn glued_to_the_101_each_case_is_what_it_is_without_a_gateway() {
+    let street = &Street::new("frames = \"observe\"").await;
+    let short = cases::all().into_iter().filter(Case::is_short).collect();
+    each(short, &[Seat::Backend], async |run| {
+        let said = run.case.said_by(run.seat).all();
+        let ends = street.open_with(run.case.deflate, &said).await;
+        let found = hold_from(ends, run, &Script::default()).await?;
+        let expected = hold(direct().await, run).await?;
+        same_bytes("what arrived", &found.strict.bytes, &said)?;
+        let (found_back, expected_back) = (&found.scripted.bytes, &expected.scripted.bytes);
+        same_bytes("what came back", found_back, expected_back)?;
+        in_order(&found)
+    })
+    .await;
 }
 
 // --- the one difference --------------------------------------------------------------------------

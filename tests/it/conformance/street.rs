@@ -44,6 +44,11 @@ impl Street {
 
     /// A session; with `deflate`, both ends have agreed on permessage-deflate.
     pub(super) async fn open(&self, deflate: bool) -> Ends {
+        self.open_with(deflate, &[]).await
+    }
+
+    /// The same, with these bytes of the backend's glued to its 101.
+    pub(super) async fn open_with(&self, deflate: bool, tail: &[u8]) -> Ends {
         let listener = self.listener.lock().await;
         let (offer, agreed) = match deflate {
             true => (handshake("/").with(DEFLATE), format!("{DEFLATE}\r\n")),
@@ -57,7 +62,8 @@ impl Street {
             head.push(backend.read_u8().await.unwrap());
         }
         let answer = good_101(&String::from_utf8_lossy(&head), &agreed, "");
-        backend.write_all(answer.as_bytes()).await.unwrap();
+        let answer = [answer.as_bytes(), tail].concat();
+        backend.write_all(&answer).await.unwrap();
         assert_eq!(client.head().await.status, 101);
         unbuffered(client.stream, Far::Left(backend))
     }

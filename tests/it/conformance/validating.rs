@@ -1,10 +1,14 @@
 //! `validate`: what is right passes as it is, what is wrong does not, and both sides are told.
 
-use super::cases::{Bad, Found, Script};
-use super::conversation::{Transcript, Way, hold};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::cases::{self, Bad, Case, Found, Script};
+use super::conversation::{Transcript, Way, hold, hold_from};
 use super::street::{Street, direct};
-use super::{Run, every, same, same_bytes};
-use crate::support::frames::{CLOSE, Received, Seat, code_of, received};
+use super::{Run, each, every, same, same_bytes};
+use crate::support::ends::{Ends, hear, say};
+use crate::support::frames::{CLOSE, Received, Seat, code_of, received, text};
+use crate::support::strict::Strict;
 
 #[tokio::test]
 async fn validated_each_case_passes_or_ends_with_its_code() {
@@ -14,6 +18,59 @@ async fn validated_each_case_passes_or_ends_with_its_code() {
         judge(run, &found).await
     })
     .await;
+}
+
+#[tokio::test]
+async fn glued_to_the_101_each_case_passes_or_ends_with_its_code() {
+    let street = &Street::new("frames = \"validate\"").await;
+    let short = cases::all().into_iter().filter(Case::is_short).collect();
+    each(short, &[Seat::Backend], async |run| {
+        let said = run.case.said_by(run.seat).all();
+        let ends = street.open_with(run.case.deflate, &said).await;
+        let found = hold_from(ends, run, &Script::default()).await?;
+        // Nobody waited for answers.
+        let way = Way::AtOnce;
+        judge(Run { way, ..run }, &found).await
+    })
+    .await;
+}
+
+/// A socket that is closed while something in it is unread resets its connection, and takes what
+/// was said last with it.
+#[tokio::test]
+async fn who_goes_on_after_a_violation_hears_why_all_the_same() {
+    const MUCH: usize = 8 * 1024 * 1024;
+    let street = &Street::new("frames = \"validate\"").await;
+    for seat in [Seat::Client, Seat::Backend] {
+        // The one is wrong in its header. The other begins well, which is passed on.
+        let header = (vec![], text("").rsv(1).bytes(seat), 1002);
+        let long = text([&[b'a'; 100][..], &[0xff; MUCH]].concat()).bytes(seat);
+        let (begin, rest) = long.split_at(60);
+        let payload = (begin.to_vec(), rest.to_vec(), 1007);
+        for (good, bad, code) in [header, payload] {
+            let Ends { client, backend } = street.open(false).await;
+            let (mut talks, mut other) = match seat {
+                Seat::Client => (client, backend),
+                Seat::Backend => (backend, client),
+            };
+            say(&mut talks, &good).await;
+            assert_eq!(hear(&mut other, good.len()).await, good);
+            let strict = Strict::new(seat.other(), false).converse(other);
+            let talking = async {
+                let (mut read, mut write) = tokio::io::split(talks);
+                let all = [bad, vec![0; MUCH]].concat();
+                let mut heard = Vec::new();
+                let (said, end) = tokio::join!(write.write_all(&all), read.read_to_end(&mut heard));
+                let outcome = (said.map_err(|e| e.kind()), end.map_err(|e| e.kind()));
+                drop(write.shutdown().await);
+                (heard, outcome)
+            };
+            let ((heard, outcome), _) = tokio::join!(talking, strict);
+            let end = heard.len();
+            assert_eq!(outcome, (Ok(()), Ok(end)), "{code} from the {seat:?}");
+            is_close(&heard, seat, code).unwrap();
+        }
+    }
 }
 
 /// Whether a case came out as it is meant to where the gateway holds sides to something.

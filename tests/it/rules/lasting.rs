@@ -139,7 +139,8 @@ async fn rule_30_silence_is_probed_before_a_minute_is_over_and_a_cut_ends_both_s
         .run();
     let (mut client, _) = open(gateway.address, &handshake("/")).await;
     client.send(b"last").await;
-    assert_eq!(client.rest().await, b"");
+    let told = b"\x88\x18\x03\xf3the other side is gone";
+    assert_eq!(client.rest().await, told);
 }
 
 #[tokio::test]

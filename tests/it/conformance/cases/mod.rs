@@ -48,7 +48,7 @@ pub(super) enum Found {
 }
 
 /// What is said, as bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Script {
     pub(super) good: Vec<u8>,
     /// The wrong frame alone.
@@ -124,6 +124,11 @@ impl Case {
     pub(super) fn deflated(mut self) -> Self {
         self.deflate = true;
         self
+    }
+
+    /// Whether all of it fits beside a head.
+    pub(super) fn is_short(&self) -> bool {
+        self.said_by(Seat::Backend).all().len() <= 8 * 1024
     }
 
     /// As this side says it.
