@@ -301,7 +301,7 @@ where
     /// in order, so that TLS says close_notify. A side that does not accept its last bytes is not
     /// told that they were all. `is_late`: no answer is waited for any more.
     pub(super) fn poll_goodbye(&mut self, cx: &mut Context<'_>, is_late: bool) -> Poll<()> {
-        if is_late || self.have_parted() {
+        if is_late || self.have_parted(cx) {
             self.is_leaving = true;
         }
         if self.is_leaving {
@@ -322,7 +322,7 @@ where
         if self.to_backend.is_done() && self.to_client.is_done() {
             return self.poll_unheard(cx);
         }
-        if !self.is_leaving && self.have_parted() {
+        if !self.is_leaving && self.have_parted(cx) {
             // What has come since is the last thing that was waited for.
             cx.waker().wake_by_ref();
         }
@@ -343,12 +343,16 @@ where
     }
 
     /// Whether each side has its Close and has answered it.
-    fn have_parted(&mut self) -> bool {
+    fn have_parted(&mut self, cx: &mut Context<'_>) -> bool {
         for side in [Side::Client, Side::Backend] {
             // Whose words are not understood any more gets its end at once, and is listened to until
             // it has ended, too.
-            if self.from(side).flow().is_deaf() && self.to(side).has_parted() {
-                self.to(side).stop();
+            let is_deaf = self.from(side).flow().is_deaf();
+            let pump = self.to(side);
+            if is_deaf && pump.has_parted() && !pump.is_done() {
+                pump.stop();
+                // Nothing has to come from anybody for this end to be said.
+                cx.waker().wake_by_ref();
             }
         }
         [&self.to_backend, &self.to_client]

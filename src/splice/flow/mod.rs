@@ -217,7 +217,8 @@ impl Flow {
         let opcode = Opcode::from_bits(layout.opcode).ok();
         let message_bytes = seen.message_with(opcode, layout.len);
         seen.begin(&layout, opcode, message_bytes);
-        seen.left += taken as u64;
+        // A length of 2^64 - 1 is against the protocol, and nobody is held to that here.
+        seen.left = seen.left.saturating_add(taken as u64);
         true
     }
 

@@ -226,6 +226,15 @@ fn a_walk_halts_at_the_next_boundary_when_asked_to() {
 }
 
 #[test]
+fn the_longest_length_that_can_be_written_is_taken_in() {
+    let longest = [&[0x82, 0xff][..], &[0xff; 8], &[1, 2, 3, 4]].concat();
+    let mut flow = flow(Frames::Observe, None);
+    assert!(flow.enter(&longest, 1));
+    flow.skip(longest.len());
+    assert!(flow.unseen() > 1 << 63 && !flow.is_at_boundary());
+}
+
+#[test]
 fn it_is_small() {
     let bytes = size_of::<Seen>();
     assert!(bytes <= 200, "{bytes} bytes");

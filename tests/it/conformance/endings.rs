@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use throughway::splice::{Limits, Outcome, Params, SpliceEnd, Told};
 use throughway::wire::ws::close::CloseCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::between::{Between, between, hears, last_words, passes};
 use super::street::Street;
 use super::validating::is_close;
-use crate::support::ends::{Carried, Ends, Street as Started};
+use crate::support::ends::{self, Carried, Ends, Street as Started, say};
 use crate::support::frames::{Seat, binary, close, text};
 use crate::support::process::field;
 use crate::support::strict::Strict;
@@ -227,7 +228,30 @@ async fn over_tls_the_close_is_followed_by_an_end_in_order() {
         assert_eq!(field(record, "ended_by"), "gateway");
         assert_eq!(field(record, "why"), "idle");
     });
-    futures_util::future::join_all(of_legs).await;
+    join_all(of_legs).await;
+}
+
+/// There is nothing to wait for from a side whose words are not understood any more, however long
+/// the other one takes to answer. On real sockets, which do not wake anybody for being read from.
+#[tokio::test]
+async fn who_breaks_a_rule_is_ended_at_once() {
+    let street = &Street::new("frames = \"validate\"").await;
+    let both = SEATS.map(|seat| async move {
+        let Ends { client, backend } = street.open(false).await;
+        let (mut breaks, mut other) = match seat {
+            Seat::Client => (client, backend),
+            Seat::Backend => (backend, client),
+        };
+        let begun = Instant::now();
+        say(&mut breaks, &text("bits").rsv(1).bytes(seat)).await;
+        let heard = ends::last_words(&mut breaks).await;
+        is_close(&heard, seat, 1002).unwrap();
+        assert!(begun.elapsed() < FAREWELL / 2);
+        let heard = ends::last_words(&mut other).await;
+        is_close(&heard, seat.other(), 1002).unwrap();
+        assert!(begun.elapsed() >= FAREWELL);
+    });
+    join_all(both).await;
 }
 
 #[tokio::test]
@@ -245,7 +269,7 @@ async fn a_drain_tells_every_session_its_code() {
         });
     }
     let begun = Instant::now();
-    let ended = futures_util::future::join_all(sessions);
+    let ended = join_all(sessions);
     let ((), ended) = tokio::join!(street.drain(), ended);
     assert!(begun.elapsed() < Duration::from_secs(4), "nobody was cut");
     for (client, backend) in ended {

@@ -96,7 +96,7 @@ fn too_fast(name: &str, good: Vec<Frame>, bad: Frame) -> Case {
 #[tokio::test]
 async fn a_client_that_talks_too_fast_ends_with_1008() {
     let messages =
-        "rate = { session = { messages = \"2/m\", burst = \"1m\", action = \"close\" } }";
+        "rate = { session = { messages = \"2/h\", burst = \"1h\", action = \"close\" } }";
     let cases = vec![
         too_fast("a third message", vec![text("1"), text("2")], text("3")),
         too_fast("a third ping", vec![text("1"), ping("2")], ping("3")),
@@ -107,7 +107,7 @@ async fn a_client_that_talks_too_fast_ends_with_1008() {
         ),
     ];
     check(messages, cases, &[Seat::Client]).await;
-    let bytes = "rate = { session = { bytes = \"1000B/m\", burst = \"1m\", action = \"close\" } }";
+    let bytes = "rate = { session = { bytes = \"1000B/h\", burst = \"1h\", action = \"close\" } }";
     let cases = vec![
         too_fast("a byte too many", vec![binary([7; 600])], binary([7; 401])),
         too_fast(
