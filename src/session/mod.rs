@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
 pub use asked::{ask, seen};
@@ -30,8 +31,8 @@ use crate::egress::{self, Link, Reached};
 use crate::front::answer::{self};
 use crate::front::{self, Page};
 use crate::listen::{Accepted, Arrived, Kind, Place};
-use crate::net::Stream;
 use crate::net::tls_stream::Turns;
+use crate::net::{Stream, sockopt};
 use crate::observe::begun::Begun;
 use crate::observe::failures::DialFailures;
 use crate::observe::phases::Phase;
@@ -255,6 +256,15 @@ async fn switch(
     let begun = Begun::new(&request, &way, phases, to_101);
     if records.start {
         course::began(&begun);
+    }
+    for (ping, stream) in [
+        (terms.ping_client, &client),
+        (terms.ping_backend, &link.stream),
+    ] {
+        if let (Some(_), Some(tcp)) = (ping, stream.tcp()) {
+            // Without it Pings only wait longer.
+            sockopt::keep_little_unsent(SockRef::from(tcp)).ok();
+        }
     }
     let pair = Pair {
         client: Leg {

@@ -62,7 +62,7 @@ impl Bulk {
             return None;
         }
         let (source, _) = (source.plain()?, sink.plain()?);
-        if flow.unseen() == 0 {
+        if flow.unseen()? == 0 {
             match poll_enter(cx, source, flow) {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => {
@@ -76,7 +76,7 @@ impl Bulk {
             self.full_reads = 0;
             return None;
         };
-        let most = usize::try_from(flow.unseen()).unwrap_or(usize::MAX);
+        let most = usize::try_from(flow.unseen()?).unwrap_or(usize::MAX);
         let filled = pipe.poll_fill(cx, source, most);
         match &filled {
             Poll::Ready(Ok(bytes)) => {

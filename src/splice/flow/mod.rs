@@ -195,12 +195,13 @@ impl Flow {
         awaited.is_some_and(|awaited| !awaited.has_come)
     }
 
-    /// Bytes that may pass without being looked at; 0 at the beginning of a frame.
-    pub(super) fn unseen(&self) -> u64 {
+    /// Bytes that may pass without being looked at: none at the beginning of a frame. `None` where
+    /// what comes has to be looked at.
+    pub(super) fn unseen(&self) -> Option<u64> {
         match &self.0 {
-            None => u64::MAX,
-            Some(seen) if seen.needs_payload() => 0,
-            Some(seen) => seen.left,
+            None => Some(u64::MAX),
+            Some(seen) if seen.needs_payload() => None,
+            Some(seen) => Some(seen.left),
         }
     }
 
@@ -349,9 +350,9 @@ impl Seen {
     }
 
     fn needs_payload(&self) -> bool {
-        self.checks
-            .as_ref()
-            .is_some_and(|checks| checks.need_payload())
+        let is_heard = self.left > 0 && self.opcode == Some(Opcode::Close);
+        let checks = self.checks.as_ref();
+        is_heard || checks.is_some_and(|checks| checks.need_payload())
     }
 
     /// A frame whose payload breaks a rule passes not at all if none of it has passed yet.

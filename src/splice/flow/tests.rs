@@ -231,7 +231,18 @@ fn the_longest_length_that_can_be_written_is_taken_in() {
     let mut flow = flow(Frames::Observe, None);
     assert!(flow.enter(&longest, 1));
     flow.skip(longest.len());
-    assert!(flow.unseen() > 1 << 63 && !flow.is_at_boundary());
+    assert!(flow.unseen() > Some(1 << 63) && !flow.is_at_boundary());
+}
+
+#[test]
+fn the_reason_of_a_close_is_never_passed_unseen() {
+    let bytes = close::encode(CloseCode(4001), "enough", KEY);
+    let mut flow = flow(Frames::Observe, None);
+    assert_eq!(flow.unseen(), Some(0));
+    flow.walk(&bytes[..8], false);
+    assert_eq!(flow.unseen(), None);
+    flow.walk(&bytes[8..], false);
+    assert_eq!(flow.unseen(), Some(0));
 }
 
 #[test]

@@ -6,10 +6,11 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 use crate::support::backend::good_101;
+use crate::support::certs::{DevCert, dev_certificate};
 use crate::support::client::{Client, handshake};
 use crate::support::ends::Ends;
 use crate::support::far::Far;
-use crate::support::gateway::{Running, gateway};
+use crate::support::gateway::{Builder, Running, gateway};
 use crate::support::sockets::tcp_pair;
 
 const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate";
@@ -17,6 +18,8 @@ const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate";
 /// A gateway between clients and a backend that is a test's own.
 pub(super) struct Street {
     gateway: Running,
+    /// Of a listener that speaks TLS.
+    cert: Option<DevCert>,
     /// Locked while a session opens, so that its two ends find each other.
     listener: Mutex<TcpListener>,
 }
@@ -29,15 +32,25 @@ impl Street {
 
     /// And these for the backend, and for `drain`.
     pub(super) async fn with(keys: &str, backend_keys: &str, drain: &str) -> Self {
+        Self::run(gateway().draining(drain), None, keys, backend_keys).await
+    }
+
+    /// The clients' legs are carried by TLS.
+    pub(super) async fn over_tls(keys: &str) -> Self {
+        let cert = dev_certificate(&["chat.test"]);
+        Self::run(gateway().tls(&cert), Some(cert), keys, "").await
+    }
+
+    async fn run(builder: Builder, cert: Option<DevCert>, keys: &str, backend_keys: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = format!("ws://{}", listener.local_addr().unwrap());
-        let gateway = gateway()
+        let gateway = builder
             .keys(&format!("origins = \"any\"\n{keys}"))
             .route_to("/", &[server], backend_keys)
-            .draining(drain)
             .run();
         Self {
             gateway,
+            cert,
             listener: Mutex::new(listener),
         }
     }
@@ -54,7 +67,10 @@ impl Street {
             true => (handshake("/").with(DEFLATE), format!("{DEFLATE}\r\n")),
             false => (handshake("/"), String::new()),
         };
-        let mut client = Client::connect(self.gateway.address).await;
+        let mut client = match &self.cert {
+            None => Client::connect(self.gateway.address).await,
+            Some(cert) => Client::connect_tls(self.gateway.address, cert).await,
+        };
         client.send(&offer.bytes()).await;
         let (mut backend, _) = listener.accept().await.unwrap();
         let mut head = Vec::new();

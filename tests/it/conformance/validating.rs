@@ -1,5 +1,7 @@
 //! `validate`: what is right passes as it is, what is wrong does not, and both sides are told.
 
+use std::time::{Duration, Instant};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::cases::{self, Bad, Case, Found, Script};
@@ -20,6 +22,23 @@ async fn validated_each_case_passes_or_ends_with_its_code() {
     .await;
 }
 
+/// Over TLS bytes come in records, and an end is in order only with a close_notify. Some cases of each
+/// chapter: what they say is the same.
+#[tokio::test]
+async fn over_tls_each_case_passes_or_ends_with_its_code() {
+    let street = &Street::over_tls("frames = \"validate\"").await;
+    let short = cases::all().into_iter().filter(Case::is_short);
+    let short = short.step_by(16).collect();
+    each(short, &[Seat::Client, Seat::Backend], async |run| {
+        let found = hold(street.open(run.case.deflate).await, run).await?;
+        judge(run, &found).await
+    })
+    .await;
+}
+
+/// A kibibyte is read for the answer of a backend, and the 101 is a part of it.
+const READ_WITH_A_101: usize = 512;
+
 #[tokio::test]
 async fn glued_to_the_101_each_case_passes_or_ends_with_its_code() {
     let street = &Street::new("frames = \"validate\"").await;
@@ -28,11 +47,30 @@ async fn glued_to_the_101_each_case_passes_or_ends_with_its_code() {
         let said = run.case.said_by(run.seat).all();
         let ends = street.open_with(run.case.deflate, &said).await;
         let found = hold_from(ends, run, &Script::default()).await?;
-        // Nobody waited for answers.
-        let way = Way::AtOnce;
+        // Nobody waited for answers. What is longer than the gateway reads with a 101 comes in parts.
+        let way = match said.len() > READ_WITH_A_101 {
+            true => Way::Bytewise,
+            false => Way::AtOnce,
+        };
         judge(Run { way, ..run }, &found).await
     })
     .await;
+}
+
+/// Everybody has said a Close by then, so nobody is waited for: not the two seconds of a farewell,
+/// nor the five in which a side that is left may end.
+#[tokio::test]
+async fn what_comes_behind_a_close_does_not_hold_a_session() {
+    let street = &Street::new("frames = \"validate\"").await;
+    let is_late = |case: &Case| matches!(&case.bad, Some(bad) if bad.found == Found::AfterClose);
+    let late = cases::all().into_iter().filter(is_late).collect();
+    let begun = Instant::now();
+    each(late, &[Seat::Client, Seat::Backend], async |run| {
+        let found = hold(street.open(run.case.deflate).await, run).await?;
+        judge(run, &found).await
+    })
+    .await;
+    assert!(begun.elapsed() < Duration::from_millis(1900));
 }
 
 /// A socket that is closed while something in it is unread resets its connection, and takes what
