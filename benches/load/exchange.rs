@@ -98,6 +98,11 @@ impl Talk {
         Ok(())
     }
 
+    /// Whether what comes next is the beginning of a message.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.check.is_between_messages()
+    }
+
     /// Checks what arrived; says how many times `whole` messages came to their end by it.
     pub(crate) fn pull(
         &mut self,

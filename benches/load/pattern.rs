@@ -148,6 +148,11 @@ impl Check {
         self.stamp.message
     }
 
+    /// Whether what comes next is the beginning of a message.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.offset == 0
+    }
+
     /// Compares what arrived with what comes next.
     pub(crate) fn accept(&mut self, form: &mut Form, mut bytes: &[u8]) -> Result<(), Spoilt> {
         while !bytes.is_empty() {

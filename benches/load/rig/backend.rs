@@ -40,7 +40,12 @@ struct Served {
 enum Stage {
     Head(Head),
     Open(Talk),
+    /// The proxy has said a Close for a client that left without one. Nothing more is exchanged.
+    Over,
 }
+
+/// FIN, and the opcode of a Close (RFC 6455 §5.2). No message of ours begins so.
+const CLOSE: u8 = 0x88;
 
 impl Backend {
     pub(super) fn listen(target: &Target, registry: &Registry) -> Result<Self, Failure> {
@@ -155,13 +160,18 @@ impl Served {
     fn push(&mut self, exchange: &mut Exchange) -> io::Result<()> {
         self.wire.flush()?;
         match &mut self.stage {
-            Stage::Head(_) => Ok(()),
+            Stage::Head(_) | Stage::Over => Ok(()),
             Stage::Open(talk) => talk.push(&mut exchange.to_client, &mut self.wire),
         }
     }
 
     fn hear(&mut self, bytes: &[u8], exchange: &mut Exchange) -> Result<(), Failure> {
         match &mut self.stage {
+            Stage::Over => Ok(()),
+            Stage::Open(talk) if talk.is_between_messages() && bytes.first() == Some(&CLOSE) => {
+                self.stage = Stage::Over;
+                Ok(())
+            }
             Stage::Open(talk) => hear_messages(talk, bytes, exchange),
             Stage::Head(head) => match head.take(bytes).map_err(Failure::Broken)? {
                 None => Ok(()),
