@@ -143,16 +143,15 @@ def run(
 
 
 @pytest.mark.parametrize("number", [Signals.SIGTERM, Signals.SIGINT])
-def test_a_signal_lets_a_session_go_on_until_the_drain_timeout(
+def test_a_signal_tells_a_session_to_go_within_half_of_the_drain_timeout(
     number: Signals, run: Callable[[str], Running]
 ) -> None:
-    running = run("2s")
+    running = run("4s")
     signalled = time.monotonic()
     running.drain(number)
-    assert running.echoes("still here")
-    assert running.session.ended().code in (1001, 1006)
+    assert running.session.ended().code == 1001
     assert running.gateway.exit_code() == 0
-    assert 1.9 < time.monotonic() - signalled < 10
+    assert time.monotonic() - signalled < 4
 
 
 def test_a_draining_gateway_ends_with_its_last_session(run: Callable[[str], Running]) -> None:
@@ -168,7 +167,7 @@ def test_a_second_signal_cuts_at_once(run: Callable[[str], Running]) -> None:
     running.drain(Signals.SIGTERM)
     assert running.echoes("still here")
     running.gateway.signal(Signals.SIGTERM)
-    assert running.session.ended().code in (1001, 1006)
+    assert running.session.ended().code == 1001
     assert running.gateway.exit_code() == 0
 
 
@@ -187,7 +186,10 @@ def test_the_record_of_a_session_says_how_it_went(run: Callable[[str], Running])
     assert record["origin"] == ORIGIN
     assert record["path"] == "/table/echo"
     assert record["egress"] == "direct"
-    # RFC 6455 §7.1.1: after the closing handshake it is the server that closes the connection.
-    assert record["ended_by"] == "backend"
+    # The server closes the connection (RFC 6455 §7.1.1), and it was the client that began.
+    assert record["ended_by"] == "client"
+    assert record["client_close"] == 4001
+    assert record["client_close_reason"] == "bye"
+    assert record["backend_told"] == "passed"
     assert record["bytes_to_backend"] > 12
     assert record["bytes_to_client"] > 12

@@ -118,14 +118,14 @@ def test_three_thousand_small_messages_keep_their_order(street: Street, any_clie
     assert [session.receive() for _ in messages] == messages
 
 
-def test_a_killed_backend_ends_the_session_with_1006(
+def test_a_killed_backend_ends_the_session_with_1011(
     street: Street, any_client: Client, any_backend: Backend
 ) -> None:
     session = street.connect(any_client)
     session.send("before")
     assert session.receive() == "before"
     any_backend.kill()
-    assert session.ended().code == 1006
+    assert session.ended().code == 1011
 
 
 def test_a_refused_origin_gets_no_session_and_the_backend_hears_nothing(

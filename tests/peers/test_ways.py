@@ -104,7 +104,7 @@ url = "http://localhost:{b.port}"
     address = f"wss://localhost:{port}/table/echo"
     by_a, by_b = client.connect(address, ORIGIN), client.connect(address, ORIGIN)
     a.stop()
-    assert by_a.ended().code == 1006
+    assert by_a.ended().code == 1011
     by_b.send("still here")
     assert by_b.receive() == "still here"
     by_b.close(1000, "")
