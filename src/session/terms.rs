@@ -4,7 +4,8 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use super::Worker;
 use crate::egress::{Backend, Link};
@@ -80,7 +81,7 @@ impl Paths {
             Ping::Off => None,
             Ping::Every { every, timeout } => Some(splice::Ping { every, timeout }),
             Ping::Auto => Some(splice::Ping {
-                every: self.paces().every(route, way, Instant::now()),
+                every: self.paces().every(route, way, Instant::now().into_std()),
                 timeout: pace::TIMEOUT,
             }),
         }
@@ -117,12 +118,65 @@ impl Lesson {
         let Some(pinged) = heard.as_ref().and_then(|heard| heard.pinged) else {
             return;
         };
-        let now = Instant::now();
+        let now = Instant::now().into_std();
         let (Some(since), true) = (now.checked_sub(pinged.silence), is_taught) else {
             return;
         };
         if let Some(learned) = self.paths.paces().cut(route, way, since, now) {
             record::path(route, side.name(), way, learned.every, &learned.to_string());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::splice::{Heard, Pinged, RoundTrips, Stalled, Tally, Told};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The backend's leg was silent for so long, and then this came.
+    fn after(silence: Duration, end: SpliceEnd) -> Outcome {
+        Outcome {
+            to_backend: 0,
+            to_client: 0,
+            duration: silence,
+            end,
+            client: None,
+            backend: Some(Heard {
+                tally: Tally::default(),
+                close: None,
+                told: Told::Cut,
+                pinged: Some(Pinged {
+                    round_trips: RoundTrips::default(),
+                    silence,
+                }),
+            }),
+            stalled: Stalled::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leg_is_asked_sooner_once_its_path_has_cut_twice_without_a_close() {
+        let paths = Paths::default();
+        let lesson = Lesson {
+            paths: paths.clone(),
+            client: true,
+            backend: true,
+        };
+        let every = |way| paths.ping(Ping::Auto, "feed", way).map(|ping| ping.every);
+        assert_eq!(every("corp"), Some(45 * SECOND));
+        let cut = SpliceEnd::Gone(Side::Backend);
+        for end in [SpliceEnd::Closed(Side::Backend), SpliceEnd::Idle, cut, cut] {
+            assert_eq!(every("corp"), Some(45 * SECOND), "before {end:?}");
+            tokio::time::advance(30 * SECOND).await;
+            lesson.learn(&after(30 * SECOND, end), "feed", "corp");
+        }
+        assert_eq!(every("corp"), Some(24 * SECOND));
+        // Another way and the clients' leg have not cut anybody.
+        assert_eq!(every("direct"), Some(45 * SECOND));
+        assert_eq!(every(CLIENTS), Some(45 * SECOND));
     }
 }

@@ -46,11 +46,7 @@ impl Pump {
         }
         with_scratch(|scratch| {
             let held = self.flow.held().len();
-            let (front, room) = scratch.split_at_mut(held);
-            front.copy_from_slice(self.flow.held());
-            let mut buf = ReadBuf::new(room);
-            let read = ready!(Pin::new(source).poll_read(cx, &mut buf));
-            let read = self.heard(read.map(|()| buf.filled().len()))?;
+            let read = self.heard(ready!(poll_behind(cx, source, self.flow.held(), scratch)))?;
             self.bulk.note(read);
             let bytes = scratch.get(..held + read).unwrap_or_default();
             if read == 0 {
@@ -131,11 +127,8 @@ impl Pump {
         }
         with_scratch(|scratch| {
             let held = self.flow.held().len();
-            let (front, room) = scratch.split_at_mut(held);
-            front.copy_from_slice(self.flow.held());
-            let mut buf = ReadBuf::new(room);
-            let read = ready!(Pin::new(source).poll_read(cx, &mut buf));
-            let read = read.map_or(0, |()| buf.filled().len());
+            let read = ready!(poll_behind(cx, source, self.flow.held(), scratch));
+            let read = read.unwrap_or(0);
             if read == 0 {
                 self.eof = Some(Eof::Orderly);
                 return Poll::Ready(());
@@ -181,6 +174,23 @@ impl Pump {
         self.eof = Some(eof);
         self.stop();
     }
+}
+
+/// One read into `scratch`, behind `held`; how many bytes came.
+fn poll_behind<R>(
+    cx: &mut Context<'_>,
+    source: &mut R,
+    held: &[u8],
+    scratch: &mut [u8],
+) -> Poll<io::Result<usize>>
+where
+    R: AsyncRead + Unpin,
+{
+    let (front, room) = scratch.split_at_mut(held.len());
+    front.copy_from_slice(held);
+    let mut buf = ReadBuf::new(room);
+    ready!(Pin::new(source).poll_read(cx, &mut buf))?;
+    Poll::Ready(Ok(buf.filled().len()))
 }
 
 /// Reads from `source` and throws it away; ready when it has ended or failed.
