@@ -7,7 +7,7 @@ use std::mem;
 use aws_lc_rs::rand;
 use bytes::BytesMut;
 
-use crate::wire::ws::frame::{self, CONTROL_PAYLOAD_BYTES_MAX, Header, Opcode};
+use crate::wire::ws::frame::{self, CONTROL_PAYLOAD_BYTES_MAX, Opcode};
 
 /// Bytes on their way, always whole frames but for the one that is being written.
 #[derive(Debug, Default)]
@@ -59,21 +59,7 @@ impl Sending {
     }
 
     fn append(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), NoRandomness> {
-        let key = random()?;
-        let header = Header {
-            fin: true,
-            rsv: 0,
-            opcode,
-            mask: Some(key),
-            len: payload.len() as u64,
-        };
-        let mut head = Vec::new();
-        frame::encode(&header, &mut head);
-        self.bytes.extend_from_slice(&head);
-        let begin = self.bytes.len();
-        self.bytes.extend_from_slice(payload);
-        let payload = self.bytes.get_mut(begin..);
-        frame::mask(key, 0, payload.unwrap_or_default());
+        frame::append(opcode, payload, Some(random()?), &mut self.bytes);
         Ok(())
     }
 }

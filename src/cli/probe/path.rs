@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::net::Stream;
-use crate::wire::ws::frame::{self, CONTROL_PAYLOAD_BYTES_MAX, Header, Opcode};
+use crate::wire::ws::frame::{self, CONTROL_PAYLOAD_BYTES_MAX, Opcode};
 
 /// A pong that takes longer than this is none.
 const PONG: Duration = Duration::from_secs(10);
@@ -168,18 +168,8 @@ impl Path {
     async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Broken> {
         let mut key = [0; 4];
         rand::fill(&mut key).map_err(|_| no_randomness())?;
-        let header = Header {
-            fin: true,
-            rsv: 0,
-            opcode,
-            mask: Some(key),
-            len: payload.len() as u64,
-        };
-        let mut masked = payload.to_vec();
-        frame::mask(key, 0, &mut masked);
         let mut bytes = Vec::new();
-        frame::encode(&header, &mut bytes);
-        bytes.extend_from_slice(&masked);
+        frame::append(opcode, payload, Some(key), &mut bytes);
         let sent = async {
             self.stream.write_all(&bytes).await?;
             self.stream.flush().await
@@ -288,6 +278,7 @@ mod tests {
     use tokio::net::UnixStream;
 
     use super::*;
+    use crate::wire::ws::frame::Header;
 
     const MOST: Duration = Duration::from_secs(600);
 

@@ -2,7 +2,7 @@
 //!
 //! Does not know when one may be sent, nor draws a key: that comes from whoever has randomness.
 
-use super::frame::{self, CONTROL_PAYLOAD_BYTES_MAX, Header, Opcode};
+use super::frame::{self, CONTROL_PAYLOAD_BYTES_MAX, Opcode};
 
 /// Its length is always of 7 bits: two bytes, and a key.
 const HEADER_BYTES_MAX: usize = 6;
@@ -21,20 +21,8 @@ pub fn pong(payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
 pub(super) fn encode(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     let len = payload.len().min(CONTROL_PAYLOAD_BYTES_MAX);
     let payload = payload.get(..len).unwrap_or_default();
-    let header = Header {
-        fin: true,
-        rsv: 0,
-        opcode,
-        mask,
-        len: len as u64,
-    };
     let mut bytes = Vec::with_capacity(HEADER_BYTES_MAX + len);
-    frame::encode(&header, &mut bytes);
-    let payload_at = bytes.len();
-    bytes.extend_from_slice(payload);
-    if let (Some(key), Some(payload)) = (mask, bytes.get_mut(payload_at..)) {
-        frame::mask(key, 0, payload);
-    }
+    frame::append(opcode, payload, mask, &mut bytes);
     bytes
 }
 

@@ -4,6 +4,9 @@
 //! not what a payload means.
 
 use std::fmt;
+use std::ops::DerefMut;
+
+use bytes::BufMut;
 
 use super::layout::{FIN, LEN_16, LEN_64, Layout, LenForm, MASK};
 
@@ -130,6 +133,28 @@ pub fn encode(header: &Header, out: &mut Vec<u8>) {
         out.extend_from_slice(&header.len.to_be_bytes());
     }
     out.extend_from_slice(header.mask.as_ref().map_or(&[], |key| key.as_slice()));
+}
+
+/// Appends one whole frame: no fragment, no extension, masked where there is a key.
+pub fn append<B>(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>, out: &mut B)
+where
+    B: BufMut + DerefMut<Target = [u8]>,
+{
+    let header = Header {
+        fin: true,
+        rsv: 0,
+        opcode,
+        mask,
+        len: payload.len() as u64,
+    };
+    let mut head = Vec::with_capacity(HEADER_BYTES_MAX);
+    encode(&header, &mut head);
+    out.put_slice(&head);
+    let payload_at = out.len();
+    out.put_slice(payload);
+    if let (Some(key), Some(payload)) = (mask, out.get_mut(payload_at..)) {
+        self::mask(key, 0, payload);
+    }
 }
 
 /// Masks or unmasks `bytes`, which stand `offset` bytes into the payload: one operation, its own
