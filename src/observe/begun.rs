@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
+use super::number;
 use super::phases::{Packed, Phases};
 use super::record::{Request, Way, client};
 
-/// What a session's record will say of its beginning. It is kept for as long as the session lasts,
-/// so it is one allocation instead of ten: where each text ends, then the
-/// texts themselves, then how long the way to the 101 took.
+/// What a session's record will say of its beginning. It is kept for as long as the session lasts, so
+/// it is one allocation instead of ten: each text behind its length, then how long the way to the 101
+/// took.
 #[derive(Debug)]
 pub struct Begun(Box<[u8]>);
 
@@ -17,8 +18,6 @@ pub struct Begun(Box<[u8]>);
 const TEXTS: usize = 11;
 /// Stands for a tunnel that was open before.
 const WARM: &str = "warm";
-/// Of the place where one ends, in the machine's own order.
-const END_BYTES: usize = size_of::<u32>();
 
 impl Begun {
     /// Packs it up; the 101 came `to_101` after the connection, `phases` say how.
@@ -36,37 +35,29 @@ impl Begun {
             if way.warm { WARM } else { "" },
             &way.subprotocol,
         ];
-        let mut end = 0;
-        let ends = texts.map(|text| {
-            end += text.len();
-            u32::try_from(end).unwrap_or(u32::MAX).to_ne_bytes()
-        });
-        Self(
-            [
-                ends.as_flattened(),
-                texts.concat().as_bytes(),
-                &phases.packed(to_101),
-            ]
-            .concat()
-            .into(),
-        )
+        let phases = phases.packed(to_101);
+        let bytes: usize = texts
+            .iter()
+            .map(|text| number::BYTES_MAX + text.len())
+            .sum();
+        let mut packed = Vec::with_capacity(bytes + phases.len());
+        for text in texts {
+            // No text of a request's head is longer.
+            number::push(&mut packed, u32::try_from(text.len()).unwrap_or(u32::MAX));
+            packed.extend_from_slice(text.as_bytes());
+        }
+        packed.extend_from_slice(&phases);
+        // Copied, and not shrunk where it is: what is as long as it has to be fits into a gap of the heap.
+        Self(Box::from(&*packed))
     }
 
     /// What it said, as it was.
     pub fn unpack(&self) -> (Request<&str>, Way<&str>, Packed<'_>) {
-        let (ends, texts) = self.0.split_at(TEXTS * END_BYTES);
-        let (ends, _) = ends.as_chunks();
-        let phases = ends
-            .last()
-            .map_or(0, |end| u32::from_ne_bytes(*end) as usize);
-        let mut ends = ends.iter();
-        let mut begin = 0;
+        let mut rest = &*self.0;
         let mut next = || {
-            let end = ends
-                .next()
-                .map_or(0, |end| u32::from_ne_bytes(*end) as usize);
-            let text = texts.get(begin..end).unwrap_or_default();
-            begin = end;
+            let len = number::pop(&mut rest).map_or(0, |len| len as usize);
+            let (text, behind) = rest.split_at_checked(len).unwrap_or_default();
+            rest = behind;
             std::str::from_utf8(text).unwrap_or_default()
         };
         let client = next().parse().ok();
@@ -85,8 +76,7 @@ impl Begun {
             warm: next() == WARM,
             subprotocol: next(),
         };
-        let phases = texts.get(phases..).unwrap_or_default();
-        (request, way, Packed::of(phases))
+        (request, way, Packed::of(rest))
     }
 }
 
@@ -134,9 +124,6 @@ mod tests {
             assert_eq!(text, expected);
         }
         let phases = 2 + 2;
-        assert_eq!(
-            begun.0.len(),
-            TEXTS * END_BYTES + "192.0.2.1".len() + 26 + phases
-        );
+        assert_eq!(begun.0.len(), TEXTS + "192.0.2.1".len() + 26 + phases);
     }
 }

@@ -6,5 +6,6 @@ pub mod begun;
 pub mod course;
 pub mod failures;
 pub mod log;
+mod number;
 pub mod phases;
 pub mod record;

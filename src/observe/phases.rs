@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::number;
+
 /// A part of the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -60,8 +62,6 @@ const LAPS_MAX: usize = 24;
 const LAST: usize = LAPS_MAX - 1;
 /// A hop beyond is counted to it. It takes the upper half of a byte, a phase the lower.
 const HOP_MAX: u8 = 15;
-/// Of a number in seven bits a byte.
-const MICROS_BYTES_MAX: usize = 5;
 
 /// What is measured while a session begins; a clone is another handle to the same.
 #[derive(Debug, Clone, Default)]
@@ -118,11 +118,11 @@ impl Phases {
     /// All of it, where it took `all` from the connection to the 101.
     pub fn packed(&self, all: Duration) -> Vec<u8> {
         let laps = self.laps();
-        let mut bytes = Vec::with_capacity((laps.len + 1) * (1 + MICROS_BYTES_MAX));
-        push(&mut bytes, micros(all));
+        let mut bytes = Vec::with_capacity((laps.len + 1) * (1 + number::BYTES_MAX));
+        number::push(&mut bytes, micros(all));
         for lap in laps.laps.iter().take(laps.len) {
             bytes.push(lap.hop << 4 | lap.phase as u8);
-            push(&mut bytes, lap.micros);
+            number::push(&mut bytes, lap.micros);
         }
         bytes
     }
@@ -176,19 +176,19 @@ impl<'a> Packed<'a> {
 
     /// From the connection to the 101, in milliseconds.
     pub fn millis(&self) -> u64 {
-        pop(&mut &*self.0).map_or(0, |all| u64::from(all) / 1000)
+        number::pop(&mut &*self.0).map_or(0, |all| u64::from(all) / 1000)
     }
 
     fn laps(&self) -> impl Iterator<Item = Lap> {
         let mut rest = self.0;
-        let _all = pop(&mut rest);
+        let _all = number::pop(&mut rest);
         std::iter::from_fn(move || {
             let (first, more) = rest.split_first()?;
             rest = more;
             Some(Lap {
                 phase: *PHASES.get(usize::from(first & HOP_MAX))?,
                 hop: first >> 4,
-                micros: pop(&mut rest)?,
+                micros: number::pop(&mut rest)?,
             })
         })
     }
@@ -231,28 +231,6 @@ impl fmt::Display for Millis {
 
 fn micros(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
-}
-
-/// Seven bits a byte, the lowest first; the highest bit says that there are more.
-fn push(bytes: &mut Vec<u8>, mut number: u32) {
-    while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn pop(bytes: &mut &[u8]) -> Option<u32> {
-    let mut number = 0_u32;
-    for place in 0..MICROS_BYTES_MAX {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u32::from(first & 0x7f) << (7 * place);
-        if first & 0x80 == 0 {
-            break;
-        }
-    }
-    Some(number)
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ fn passed(heard: Option<&Heard>) -> Passed {
         return Passed::default();
     };
     Passed {
-        messages: tally.messages(),
+        messages: tally.messages,
         message_bytes_max: tally.message_bytes_max,
         frames: frames(tally),
         ..Passed::default()
@@ -66,16 +66,17 @@ fn passed(heard: Option<&Heard>) -> Passed {
 }
 
 fn frames(tally: &Tally) -> Vec<Frames> {
+    let others = tally.others();
     let data = [
         ("text", tally.text),
         ("binary", tally.binary),
-        ("continuation", tally.continuation),
+        ("continuation", others.continuation),
     ];
     let control = [
-        ("ping", tally.ping),
-        ("pong", tally.pong),
-        ("close", tally.close),
-        ("reserved", tally.reserved),
+        ("ping", others.ping),
+        ("pong", others.pong),
+        ("close", others.close),
+        ("reserved", others.reserved),
     ];
     let data = data.map(|(kind, data)| (kind, data.frames, data.bytes));
     let control = control.map(|(kind, few)| (kind, few.frames.into(), few.bytes.into()));
@@ -98,7 +99,9 @@ fn pings(pinged: Pinged) -> Pings {
 fn parting(heard: &Heard) -> Parting {
     let (code, reason) = match &heard.close {
         Some(close) => (close.code, close.reason.clone()),
-        None if heard.tally.close.frames > 0 => (CloseCode::NO_STATUS_RECEIVED, String::new()),
+        None if heard.tally.others().close.frames > 0 => {
+            (CloseCode::NO_STATUS_RECEIVED, String::new())
+        }
         None => (CloseCode::ABNORMAL_CLOSURE, String::new()),
     };
     Parting {
@@ -119,7 +122,7 @@ mod tests {
 
     fn heard(close: Option<(u16, &str)>, closes: u32, told: Told) -> Heard {
         let mut tally = Tally::default();
-        tally.close.frames = closes;
+        tally.others_mut().close.frames = closes;
         Heard {
             tally,
             close: close.map(|(code, reason)| Close {
@@ -158,7 +161,7 @@ mod tests {
         let mut tally = Tally::default();
         tally.text.frames = 2;
         tally.text.bytes = 9;
-        tally.reserved.frames = 1;
+        tally.others_mut().reserved.frames = 1;
         let told: Vec<_> = frames(&tally)
             .iter()
             .map(|f| (f.kind, f.count, f.bytes))

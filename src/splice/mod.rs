@@ -31,7 +31,7 @@ pub use close::{Breach, Heard, Outcome, Side, SpliceEnd, Told};
 pub use params::{Frames, Params, Ping};
 pub use ping::{Pinged, RoundTrips};
 pub use stall::Stalled;
-pub use tally::{Control, Data, Tally};
+pub use tally::{Control, Data, Others, Tally};
 pub use throttle::Throttle;
 pub use watch::{Limits, Watch};
 

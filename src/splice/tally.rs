@@ -23,19 +23,24 @@ pub struct Control {
 }
 
 /// Everything that one side sent, the gateway's own frames not among it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Text messages whose last frame has passed.
-    pub text_messages: u64,
-    /// Binary messages whose last frame has passed.
-    pub binary_messages: u64,
-    /// The longest message, in bytes of payload.
+    /// Messages whose last frame has passed.
+    pub messages: u64,
+    /// The longest of them, in bytes of payload.
     pub message_bytes_max: u64,
     /// First frames of text messages.
     pub text: Data,
     /// First frames of binary messages.
     pub binary: Data,
-    /// The other frames of both.
+    /// What many sessions have none of until they end.
+    others: Option<Box<Others>>,
+}
+
+/// Frames that begin no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Others {
+    /// The frames of a message after its first.
     pub continuation: Data,
     /// Pings.
     pub ping: Control,
@@ -45,8 +50,6 @@ pub struct Tally {
     pub close: Control,
     /// Frames of an opcode that means nothing (RFC 6455 §5.2).
     pub reserved: Control,
-    /// The message that the current frame belongs to is text.
-    in_text: bool,
 }
 
 impl Tally {
@@ -58,27 +61,27 @@ impl Tally {
         len: u64,
         message_bytes: u64,
     ) {
-        let is_last = u64::from(fin);
         match opcode {
-            Some(Opcode::Text) => {
-                self.in_text = true;
-                self.text.count(len);
-            }
-            Some(Opcode::Binary) => {
-                self.in_text = false;
-                self.binary.count(len);
-            }
-            Some(Opcode::Continuation) => self.continuation.count(len),
-            Some(Opcode::Ping) => return self.ping.count(len),
-            Some(Opcode::Pong) => return self.pong.count(len),
-            Some(Opcode::Close) => return self.close.count(len),
-            None => return self.reserved.count(len),
+            Some(Opcode::Text) => self.text.count(len),
+            Some(Opcode::Binary) => self.binary.count(len),
+            Some(Opcode::Continuation) => self.others_mut().continuation.count(len),
+            Some(Opcode::Ping) => return self.others_mut().ping.count(len),
+            Some(Opcode::Pong) => return self.others_mut().pong.count(len),
+            Some(Opcode::Close) => return self.others_mut().close.count(len),
+            None => return self.others_mut().reserved.count(len),
         }
         self.message_bytes_max = self.message_bytes_max.max(message_bytes);
-        match self.in_text {
-            true => self.text_messages += is_last,
-            false => self.binary_messages += is_last,
-        }
+        self.messages += u64::from(fin);
+    }
+
+    /// Of the frames that begin no message.
+    pub fn others(&self) -> Others {
+        self.others.as_deref().copied().unwrap_or_default()
+    }
+
+    /// As [`Tally::others`], to be counted.
+    pub fn others_mut(&mut self) -> &mut Others {
+        self.others.get_or_insert_default()
     }
 
     /// What has passed when the frame that passes now, of this opcode, lacks its last `left` bytes.
@@ -86,17 +89,12 @@ impl Tally {
         let data = match opcode {
             Some(Opcode::Text) => &mut self.text,
             Some(Opcode::Binary) => &mut self.binary,
-            Some(Opcode::Continuation) => &mut self.continuation,
+            Some(Opcode::Continuation) => &mut self.others_mut().continuation,
             // Of at most 125 bytes it matters to nobody.
             Some(Opcode::Ping | Opcode::Pong | Opcode::Close) | None => return self,
         };
         data.bytes = data.bytes.saturating_sub(left);
         self
-    }
-
-    /// Messages whose last frame has come.
-    pub fn messages(&self) -> u64 {
-        self.text_messages + self.binary_messages
     }
 }
 

@@ -7,11 +7,10 @@ use super::frames::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 use super::passed::Passed;
 
 /// In the order of `names`.
-type Counts = [u64; 17];
+type Counts = [u64; 16];
 
-const NAMES: [&str; 17] = [
-    "text messages",
-    "binary messages",
+const NAMES: [&str; 16] = [
+    "messages",
     "longest message",
     "text frames",
     "text bytes",
@@ -34,19 +33,16 @@ pub fn check(who: &str, tally: &Tally, said: &[u8], given: usize, passed: &Passe
     let least = counted(&frames, passed.upto, true);
     let most = counted(&frames, given, false);
     let control = |c: &Control| [u64::from(c.frames), u64::from(c.bytes)];
+    let others = tally.others();
     let counts: Counts = [
-        &[
-            tally.text_messages,
-            tally.binary_messages,
-            tally.message_bytes_max,
-        ][..],
+        &[tally.messages, tally.message_bytes_max][..],
         &[tally.text.frames, tally.text.bytes],
         &[tally.binary.frames, tally.binary.bytes],
-        &[tally.continuation.frames, tally.continuation.bytes],
-        &control(&tally.ping),
-        &control(&tally.pong),
-        &control(&tally.close),
-        &control(&tally.reserved),
+        &[others.continuation.frames, others.continuation.bytes],
+        &control(&others.ping),
+        &control(&others.pong),
+        &control(&others.close),
+        &control(&others.reserved),
     ]
     .concat()
     .try_into()
@@ -66,8 +62,8 @@ fn frames(said: &[u8], passed: &Passed) -> Vec<Frame> {
 
 /// What is in the first bytes of a stream.
 fn counted(frames: &[Frame], upto: usize, is_least: bool) -> Counts {
-    let mut counts = [0; 17];
-    let (mut in_text, mut message) = (false, 0);
+    let mut counts = [0; 16];
+    let mut message = 0;
     for frame in frames.iter().filter(|frame| frame.payload <= upto) {
         // It may have been an answer to the gateway, and was not understood before its end.
         if is_least && frame.opcode() == PONG && frame.end > upto {
@@ -82,29 +78,29 @@ fn counted(frames: &[Frame], upto: usize, is_least: bool) -> Counts {
             whole
         };
         let place = match frame.opcode() {
-            TEXT => 3,
-            BINARY => 5,
-            CONTINUATION => 7,
-            PING => 9,
-            PONG => 11,
-            CLOSE => 13,
-            _ => 15,
+            TEXT => 2,
+            BINARY => 4,
+            CONTINUATION => 6,
+            PING => 8,
+            PONG => 10,
+            CLOSE => 12,
+            _ => 14,
         };
         counts[place] += 1;
-        counts[place + 1] += if place == 15 && !is_least {
+        counts[place + 1] += if place == 14 && !is_least {
             whole
         } else {
             bytes
         };
-        if place > 7 {
+        if place > 6 {
             continue;
         }
         match frame.opcode() {
             CONTINUATION => message += whole,
-            opcode => (in_text, message) = (opcode == TEXT, whole),
+            _ => message = whole,
         }
-        counts[2] = counts[2].max(message);
-        counts[usize::from(!in_text)] += u64::from(frame.is_last());
+        counts[1] = counts[1].max(message);
+        counts[0] += u64::from(frame.is_last());
     }
     counts
 }

@@ -33,19 +33,25 @@ struct Seen {
     /// Payload of the current message, up to and with the current frame.
     message_bytes: u64,
     tally: Tally,
-    /// What was read and not passed on: no bytes can be put in front of the rest of a frame.
-    held: [u8; HELD_BYTES_MAX],
-    held_len: u8,
     /// What the current frame is; `None`: nothing that means anything.
     opcode: Option<Opcode>,
     /// What passed ends within a frame, and the rest of that will not come.
     is_cut: bool,
     /// Something was refused: where the next frame begins is not known any more.
     is_deaf: bool,
-    said: Option<Box<Said>>,
-    /// By which the gateway knows the answers to its own Pings, once there was one.
-    awaited: Option<Box<Awaited>>,
     checks: Option<Box<Checks>>,
+    beside: Option<Box<Beside>>,
+}
+
+/// What a direction has none of while nothing but whole messages passes.
+#[derive(Debug, Default)]
+struct Beside {
+    /// What was read and not passed on: no bytes can be put in front of the rest of a frame.
+    held: [u8; HELD_BYTES_MAX],
+    held_len: u8,
+    said: Option<Said>,
+    /// By which the gateway knows the answers to its own Pings, once there was one.
+    awaited: Option<Awaited>,
 }
 
 #[derive(Debug)]
@@ -98,14 +104,11 @@ impl Flow {
             left: 0,
             message_bytes: 0,
             tally: Tally::default(),
-            held: [0; HELD_BYTES_MAX],
-            held_len: 0,
             opcode: None,
             is_cut: false,
             is_deaf: false,
-            said: None,
-            awaited: None,
             checks: Checks::of(sender, params, throttle),
+            beside: None,
         })))
     }
 
@@ -132,7 +135,7 @@ impl Flow {
 
     /// Whether this side has begun to say its Close: nothing may follow it.
     pub(super) fn has_closed(&self) -> bool {
-        let said = self.0.as_ref().and_then(|seen| seen.said.as_ref());
+        let said = self.beside().and_then(|beside| beside.said.as_ref());
         said.is_some_and(|said| !said.is_refused)
     }
 
@@ -144,35 +147,34 @@ impl Flow {
 
     /// The Close that passed; `None` too where it had no code.
     pub(super) fn close(&self) -> Option<Close> {
-        self.0.as_ref()?.said.as_ref()?.close()
+        self.beside()?.said.as_ref()?.close()
     }
 
     pub(super) fn tally(&self) -> Option<Tally> {
         let seen = self.0.as_ref()?;
-        Some(seen.tally.without(seen.opcode, seen.left))
+        Some(seen.tally.clone().without(seen.opcode, seen.left))
+    }
+
+    fn beside(&self) -> Option<&Beside> {
+        self.0.as_ref()?.beside.as_deref()
     }
 
     /// What is to come in front of whatever is read next.
     pub(super) fn held(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |seen| {
-            seen.held.get(..seen.held_len.into()).unwrap_or_default()
-        })
+        self.beside().map_or(&[], Beside::held)
     }
 
     /// Holds `bytes` back, which are what a walk left as incomplete.
     pub(super) fn hold(&mut self, bytes: &[u8]) {
         let Some(seen) = &mut self.0 else { return };
-        let (held, _) = seen.held.split_at_mut(bytes.len().min(HELD_BYTES_MAX));
-        held.copy_from_slice(bytes);
-        // It fits: the array is shorter than 256.
-        seen.held_len = held.len() as u8;
+        seen.beside_mut().hold(bytes);
     }
 
     /// The source has ended inside a header: these bytes pass, and no frame after them.
     pub(super) fn cut_off(&mut self) {
         if let Some(seen) = &mut self.0 {
             seen.is_cut = true;
-            seen.held_len = 0;
+            seen.let_go();
         }
     }
 
@@ -182,16 +184,17 @@ impl Flow {
         let Some(seen) = &mut self.0 else {
             return Mark::new();
         };
-        let last = seen.awaited.as_ref().map(|awaited| awaited.mark);
+        let awaited = &mut seen.beside_mut().awaited;
+        let last = awaited.as_ref().map(|awaited| awaited.mark);
         let mark = last.map_or_else(Mark::new, Mark::next);
         let has_come = false;
-        seen.awaited = Some(Box::new(Awaited { mark, has_come }));
+        *awaited = Some(Awaited { mark, has_come });
         mark
     }
 
     /// Whether the answer to the last Ping has not come yet.
     pub(super) fn awaits_pong(&self) -> bool {
-        let awaited = self.0.as_ref().and_then(|seen| seen.awaited.as_ref());
+        let awaited = self.beside().and_then(|beside| beside.awaited.as_ref());
         awaited.is_some_and(|awaited| !awaited.has_come)
     }
 
@@ -235,7 +238,7 @@ impl Flow {
     pub(super) fn walk(&mut self, bytes: &[u8], halt: bool) -> Walk {
         match &mut self.0 {
             Some(seen) if !seen.is_deaf => {
-                seen.held_len = 0;
+                seen.let_go();
                 let walk = seen.walk(bytes, halt);
                 seen.is_deaf = matches!(walk.stop, Stop::Breach(_));
                 walk
@@ -249,6 +252,17 @@ impl Flow {
 }
 
 impl Seen {
+    fn beside_mut(&mut self) -> &mut Beside {
+        self.beside.get_or_insert_default()
+    }
+
+    /// What was held back is looked at again, or passes.
+    fn let_go(&mut self) {
+        if let Some(beside) = &mut self.beside {
+            beside.held_len = 0;
+        }
+    }
+
     fn walk(&mut self, bytes: &[u8], halt: bool) -> Walk {
         let mut pass = 0;
         // Where the current frame begins, if it does so in `bytes`.
@@ -324,14 +338,11 @@ impl Seen {
             Some(Opcode::Text | Opcode::Binary | Opcode::Continuation) => {
                 self.message_bytes = message_bytes;
             }
-            Some(Opcode::Close) if self.said.is_none() => {
-                self.said = Some(Box::new(Said {
-                    mask: layout.mask,
-                    payload: Vec::new(),
-                    is_refused: false,
-                }));
+            Some(Opcode::Close) => {
+                let said = &mut self.beside_mut().said;
+                said.get_or_insert_with(|| Said::begun(layout.mask));
             }
-            Some(Opcode::Close | Opcode::Ping | Opcode::Pong) | None => {}
+            Some(Opcode::Ping | Opcode::Pong) | None => {}
         }
         self.tally
             .frame(opcode, layout.fin, layout.len, message_bytes);
@@ -339,14 +350,20 @@ impl Seen {
 
     fn payload(&mut self, payload: &[u8]) -> Result<(), Breach> {
         // Whoever only watches sees another Close behind it, too.
-        let is_first = self.tally.close.frames == 1;
-        if let (Some(Opcode::Close), true, Some(said)) = (self.opcode, is_first, &mut self.said) {
+        if self.opcode == Some(Opcode::Close)
+            && self.tally.others().close.frames == 1
+            && let Some(said) = self.said_mut()
+        {
             said.hear(payload);
         }
         match &mut self.checks {
             Some(checks) => checks.payload(payload),
             None => Ok(()),
         }
+    }
+
+    fn said_mut(&mut self) -> Option<&mut Said> {
+        self.beside.as_mut()?.said.as_mut()
     }
 
     fn needs_payload(&self) -> bool {
@@ -359,10 +376,12 @@ impl Seen {
     fn broken(&mut self, pass: usize, whole: bool, breach: Breach) -> Walk {
         self.is_cut = !whole;
         if whole {
-            self.tally = self.tally.without(self.opcode, self.left);
+            self.tally = std::mem::take(&mut self.tally).without(self.opcode, self.left);
             self.left = 0;
         }
-        if let (Some(Opcode::Close), Some(said)) = (self.opcode, &mut self.said) {
+        if self.opcode == Some(Opcode::Close)
+            && let Some(said) = self.said_mut()
+        {
             said.is_refused = true;
         }
         Walk {
@@ -373,7 +392,7 @@ impl Seen {
 
     /// Whether this frame answers a Ping of the gateway's, or may once it is complete.
     fn own_pong(&mut self, layout: &Layout, rest: &[u8], taken: usize) -> Option<Stop> {
-        let awaited = self.awaited.as_mut()?;
+        let awaited = self.beside.as_mut()?.awaited.as_mut()?;
         // Of a longer form is none that may be sent, and it would not fit into what is held.
         if layout.len != MARK_BYTES as u64 || layout.form != LenForm::Bits7 {
             return None;
@@ -392,7 +411,28 @@ impl Seen {
     }
 }
 
+impl Beside {
+    fn held(&self) -> &[u8] {
+        self.held.get(..self.held_len.into()).unwrap_or_default()
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        let (held, _) = self.held.split_at_mut(bytes.len().min(HELD_BYTES_MAX));
+        held.copy_from_slice(bytes);
+        // It fits: the array is shorter than 256.
+        self.held_len = held.len() as u8;
+    }
+}
+
 impl Said {
+    fn begun(mask: Option<[u8; 4]>) -> Self {
+        Self {
+            mask,
+            payload: Vec::new(),
+            is_refused: false,
+        }
+    }
+
     /// Bounded, because whoever only watches sees longer ones, too.
     fn hear(&mut self, payload: &[u8]) {
         let room = CONTROL_PAYLOAD_BYTES_MAX.saturating_sub(self.payload.len());
