@@ -65,6 +65,11 @@ impl Pipe {
         })
     }
 
+    /// Bytes that went in and did not come out yet.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
     /// Whether everything that went in came out again.
     pub fn is_empty(&self) -> bool {
         self.held == 0
@@ -99,6 +104,19 @@ impl Pipe {
                 }
             }
         }
+    }
+
+    /// Takes what `source` has right now behind what is in the pipe, without waiting for more; 0 is the
+    /// end of the source. `WouldBlock` too where the pipe has no room, so whoever waits for the source
+    /// does not ask here.
+    pub fn try_fill(&mut self, source: &TcpStream, bytes_max: usize) -> io::Result<usize> {
+        let room = FILL_BYTES_MAX.saturating_sub(self.held);
+        let Some(ends) = self.ends.as_ref().filter(|_| room > 0) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let filled = system::splice(source, &ends.into, bytes_max.min(room))?;
+        self.held += filled;
+        Ok(filled)
     }
 
     /// Hands bytes of the pipe to `sink`, as many as it accepts now.

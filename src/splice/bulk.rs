@@ -31,6 +31,8 @@ pub(super) struct Bulk {
     pipe: Option<Box<Pipe>>,
     /// Up to [`FULL_READS`].
     full_reads: u8,
+    /// Why reading failed behind what is in the pipe. A socket tells that once.
+    fault: Option<io::ErrorKind>,
     /// Since the source was last silent; it stops at its limit.
     woken_bytes: u32,
 }
@@ -62,32 +64,35 @@ impl Bulk {
             return None;
         }
         let (source, _) = (source.plain()?, sink.plain()?);
-        if flow.unseen()? == 0 {
-            match poll_enter(cx, source, flow) {
-                Poll::Ready(true) => {}
-                Poll::Ready(false) => {
-                    self.full_reads = 0;
-                    return None;
-                }
-                Poll::Pending => return Some(self.silent()),
+        match poll_enter(cx, source, flow) {
+            Poll::Ready(Ok(true)) => {}
+            Poll::Ready(Ok(false)) => {
+                self.full_reads = 0;
+                return None;
             }
+            Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
+            Poll::Pending => return Some(self.silent()),
         }
         let Some(mut pipe) = Pipe::empty() else {
             self.full_reads = 0;
             return None;
         };
-        let most = usize::try_from(flow.unseen()?).unwrap_or(usize::MAX);
-        let filled = pipe.poll_fill(cx, source, most);
-        match &filled {
-            Poll::Ready(Ok(bytes)) => {
-                flow.skip(*bytes);
-                self.woken_bytes = self.woken_bytes.saturating_add(count(*bytes));
-                self.pipe = (*bytes > 0).then(|| Box::new(pipe));
-            }
-            Poll::Ready(Err(_)) => {}
+        match pipe.poll_fill(cx, source, unseen(flow)) {
+            Poll::Ready(Ok(0)) => return Some(Poll::Ready(Ok(0))),
+            Poll::Ready(Ok(bytes)) => flow.skip(bytes),
+            Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
             Poll::Pending => return Some(self.silent()),
         }
-        Some(filled)
+        self.fault = fill_up(cx, source, &mut pipe, flow).err();
+        let bytes = pipe.held();
+        self.woken_bytes = self.woken_bytes.saturating_add(count(bytes));
+        self.pipe = Some(Box::new(pipe));
+        Some(Poll::Ready(Ok(bytes)))
+    }
+
+    /// Why nothing can be read any more, told once.
+    pub(super) fn take_fault(&mut self) -> Option<io::ErrorKind> {
+        self.fault.take()
     }
 
     fn silent<T>(&mut self) -> Poll<T> {
@@ -114,13 +119,47 @@ impl Bulk {
     }
 }
 
-/// Takes in the header of the frame that the source has ready, without reading it. False where that
-/// is better read: a short frame, an incomplete header, an end.
-fn poll_enter(cx: &mut Context<'_>, source: &TcpStream, flow: &mut Flow) -> Poll<bool> {
+/// Takes in the header of the frame that the source has ready, without reading it, unless the last one
+/// still goes on. False where it is better read: a short frame, an incomplete header, an end.
+fn poll_enter(cx: &mut Context<'_>, source: &TcpStream, flow: &mut Flow) -> Poll<io::Result<bool>> {
+    match flow.unseen() {
+        None => return Poll::Ready(Ok(false)),
+        Some(0) => {}
+        Some(_) => return Poll::Ready(Ok(true)),
+    }
     let mut header = [0; HEADER_BYTES_MAX];
     let mut buf = ReadBuf::new(&mut header);
-    let peeked = ready!(source.poll_peek(cx, &mut buf));
-    Poll::Ready(peeked.is_ok() && flow.enter(buf.filled(), FRAME_BYTES_MIN))
+    ready!(source.poll_peek(cx, &mut buf))?;
+    Poll::Ready(Ok(flow.enter(buf.filled(), FRAME_BYTES_MIN)))
+}
+
+/// Puts what the source has ready behind what is in the pipe, if that is little. A frame rarely ends
+/// where a segment does, and two pieces cost the way to the sink twice.
+fn fill_up(
+    cx: &mut Context<'_>,
+    source: &TcpStream,
+    pipe: &mut Pipe,
+    flow: &mut Flow,
+) -> Result<(), io::ErrorKind> {
+    while pipe.held() < HELD_BYTES_MAX {
+        match poll_enter(cx, source, flow) {
+            Poll::Ready(Ok(true)) => {}
+            Poll::Ready(Err(error)) => return Err(error.kind()),
+            Poll::Ready(Ok(false)) | Poll::Pending => return Ok(()),
+        }
+        match pipe.try_fill(source, unseen(flow)) {
+            // Whoever asks again is told of the end again.
+            Ok(0) => return Ok(()),
+            Ok(bytes) => flow.skip(bytes),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.kind()),
+        }
+    }
+    Ok(())
+}
+
+fn unseen(flow: &Flow) -> usize {
+    usize::try_from(flow.unseen().unwrap_or_default()).unwrap_or(usize::MAX)
 }
 
 fn count(bytes: usize) -> u32 {
@@ -137,7 +176,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     use crate::splice::close::Side;
-    use crate::splice::pump::{Eof, Moves, Pump};
+    use crate::splice::pump::{Eof, Fault, Moves, Pump};
     use crate::splice::voice::Last;
     use crate::splice::{Limits, Params};
     use crate::wire::ws::rules::Sender;
@@ -268,5 +307,67 @@ mod tests {
         assert_eq!(busy.arrived, busy.sent);
         assert_eq!(busy.pump.eof(), Some(Eof::Orderly));
         assert_eq!(busy.far_sink.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    /// What a socket says of its end it says once, and the fill that finds it has bytes to deliver.
+    #[tokio::test]
+    async fn a_reset_behind_the_last_bytes_is_told_when_they_are_delivered() {
+        let mut busy = Busy::begun(None).await;
+        busy.send(5_000).await;
+        busy.far_source.set_zero_linger().unwrap();
+        let Busy {
+            pump,
+            far_source,
+            source,
+            sink,
+            ..
+        } = &mut busy;
+        drop(std::mem::replace(far_source, connected(None).await.0));
+        // Whatever is read next comes with the news.
+        source.ready(tokio::io::Interest::ERROR).await.unwrap();
+        let polled = poll_fn(|cx| Poll::Ready(pump.poll(cx, source, sink))).await;
+        let reset = Poll::Ready(Err(Fault::Source(io::ErrorKind::ConnectionReset)));
+        assert_eq!(polled, reset);
+        busy.receive_all().await;
+        assert_eq!(busy.arrived, busy.sent);
+    }
+
+    /// A binary frame as a server sends it.
+    fn frame(bytes: usize) -> Vec<u8> {
+        let len = (bytes as u64).to_be_bytes();
+        [&[0x82, 127][..], &len, &vec![7; bytes]].concat()
+    }
+
+    /// What leaves in one piece when the last bytes of a frame are followed by `next`, and what is
+    /// still to come of that.
+    async fn filled_up(next: &[u8]) -> (usize, Option<u64>) {
+        let (mut far_source, source) = connected(None).await;
+        let first = frame(1_000);
+        far_source
+            .write_all(&[&first, next].concat())
+            .await
+            .unwrap();
+        source.readable().await.unwrap();
+        let mut flow = Flow::of(Sender::Server, &Params::default(), None);
+        let mut pipe = Pipe::empty().unwrap();
+        assert!(flow.enter(&first, 0));
+        let fill = poll_fn(|cx| {
+            let filled = ready!(pipe.poll_fill(cx, &source, unseen(&flow)));
+            flow.skip(filled.unwrap());
+            Poll::Ready(fill_up(cx, &source, &mut pipe, &mut flow))
+        });
+        fill.await.unwrap();
+        (pipe.held() - first.len(), flow.unseen())
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_frame_leaves_in_one_piece_with_what_is_behind_it() {
+        let next = frame(HELD_BYTES_MAX);
+        let some = &next[..10_000];
+        let rest = (next.len() - some.len()) as u64;
+        assert_eq!(filled_up(some).await, (some.len(), Some(rest)));
+        assert_eq!(filled_up(&next[..5]).await, (0, Some(0)), "half a header");
+        assert_eq!(filled_up(&frame(100)).await, (0, Some(0)), "better read");
+        assert_eq!(filled_up(&[]).await, (0, Some(0)));
     }
 }

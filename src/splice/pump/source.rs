@@ -29,6 +29,9 @@ impl Pump {
         W: AsyncWrite + Plain + Unpin,
     {
         debug_assert!(self.is_empty());
+        if let Some(kind) = self.bulk.take_fault() {
+            self.heard(Err(kind.into()))?;
+        }
         if let Some(gate) = &mut self.gate {
             ready!(gate.as_mut().poll(cx));
             self.gate = None;
