@@ -4,6 +4,7 @@
 
 pub mod binding;
 pub mod http2;
+pub mod parting;
 pub mod pipe;
 pub mod prefixed;
 pub mod quiet;

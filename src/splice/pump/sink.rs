@@ -10,6 +10,7 @@ use bytes::Buf;
 use tokio::io::AsyncWrite;
 
 use super::{Pump, Stage};
+use crate::net::parting::poll_write_last;
 use crate::net::pipe::Plain;
 use crate::splice::kept::Kept;
 
@@ -33,7 +34,12 @@ impl Pump {
             self.moves.freed = true;
         }
         while let Some(mut kept) = self.kept.take() {
-            let Poll::Ready(accepted) = poll_write(cx, sink, kept.rest())? else {
+            let is_last = self.stage == Stage::Ended && self.unseen.is_none();
+            let written = match sink.plain().filter(|_| is_last && kept.is_own()) {
+                Some(plain) => poll_write_last(cx, plain, kept.rest()),
+                None => poll_write(cx, sink, kept.rest()),
+            };
+            let Poll::Ready(accepted) = written? else {
                 self.kept = Some(kept);
                 return Poll::Pending;
             };
