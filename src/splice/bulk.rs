@@ -24,11 +24,9 @@ const WAKE_BYTES_MIN: u32 = 32 * 1024;
 /// Frames shorter than this are read: each costs a look at its header besides.
 const FRAME_BYTES_MIN: u64 = 32 * 1024;
 
-/// How a pump has fared, and its pipe while there is something in it.
+/// How a pump has fared.
 #[derive(Debug, Default)]
 pub(super) struct Bulk {
-    /// Never empty.
-    pipe: Option<Box<Pipe>>,
     /// Up to [`FULL_READS`].
     full_reads: u8,
     /// Why reading failed behind what is in the pipe. A socket tells that once.
@@ -47,19 +45,14 @@ impl Bulk {
         self.woken_bytes = count(bytes);
     }
 
-    /// Whether everything that was taken from the source is delivered.
-    pub(super) fn is_empty(&self) -> bool {
-        self.pipe.is_none()
-    }
-
-    /// Takes bytes from the source into a pipe; 0 is its end. `None`: they are to be read.
+    /// Takes bytes from the source into a pipe; an empty one means its end. `None`: they are to be read.
     pub(super) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         source: &impl Plain,
         sink: &impl Plain,
         flow: &mut Flow,
-    ) -> Option<Poll<io::Result<usize>>> {
+    ) -> Option<Poll<io::Result<Pipe>>> {
         if self.full_reads < FULL_READS {
             return None;
         }
@@ -78,16 +71,14 @@ impl Bulk {
             return None;
         };
         match pipe.poll_fill(cx, source, unseen(flow)) {
-            Poll::Ready(Ok(0)) => return Some(Poll::Ready(Ok(0))),
+            Poll::Ready(Ok(0)) => return Some(Poll::Ready(Ok(pipe))),
             Poll::Ready(Ok(bytes)) => flow.skip(bytes),
             Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
             Poll::Pending => return Some(self.silent()),
         }
         self.fault = fill_up(cx, source, &mut pipe, flow).err();
-        let bytes = pipe.held();
-        self.woken_bytes = self.woken_bytes.saturating_add(count(bytes));
-        self.pipe = Some(Box::new(pipe));
-        Some(Poll::Ready(Ok(bytes)))
+        self.woken_bytes = self.woken_bytes.saturating_add(count(pipe.held()));
+        Some(Poll::Ready(Ok(pipe)))
     }
 
     /// Why nothing can be read any more, told once.
@@ -100,22 +91,6 @@ impl Bulk {
             self.full_reads = 0;
         }
         Poll::Pending
-    }
-
-    /// Hands on what is in the pipe; ready with so many bytes once the sink has accepted some.
-    pub(super) fn poll_drain(
-        &mut self,
-        cx: &mut Context<'_>,
-        sink: &impl Plain,
-    ) -> Poll<io::Result<usize>> {
-        let (Some(pipe), Some(sink)) = (&mut self.pipe, sink.plain()) else {
-            return Poll::Ready(Ok(0));
-        };
-        let drained = ready!(pipe.poll_drain(cx, sink))?;
-        if pipe.is_empty() {
-            self.pipe = None;
-        }
-        Poll::Ready(Ok(drained))
     }
 }
 
@@ -268,7 +243,7 @@ mod tests {
             assert_eq!(busy.pump.bulk().full_reads, FULL_READS);
         }
         busy.receive_all().await;
-        assert!(busy.pump.bulk().is_empty(), "an idle pump holds no pipe");
+        assert!(!busy.pump.holds_pipe(), "an idle pump holds no pipe");
         busy.send(64).await;
         while busy.pump.delivered() < busy.sent as u64 || busy.pump.bulk().full_reads > 0 {
             busy.poll().await;
@@ -296,8 +271,7 @@ mod tests {
             busy.poll().await;
             blocked += usize::from(busy.pump.delivered() == before);
         }
-        let held = busy.pump.bulk().pipe.as_ref().map(|pipe| pipe.is_empty());
-        assert_eq!(held, Some(false), "it waits in the pipe");
+        assert!(busy.pump.holds_pipe(), "it waits in the pipe");
         busy.far_source.shutdown().await.unwrap();
         while !busy.poll().await {
             busy.receive_all().await;

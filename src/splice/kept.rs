@@ -36,35 +36,35 @@ enum Held {
 
 impl Kept {
     /// A handshake's tail; `None` when it is empty.
-    pub(super) fn tail(tail: Bytes) -> Option<Box<Self>> {
+    pub(super) fn tail(tail: Bytes) -> Option<Self> {
         (!tail.is_empty()).then(|| Self::new(Held::Tail(tail)))
     }
 
     /// A copy of `bytes`.
-    pub(super) fn copy(bytes: &[u8]) -> Box<Self> {
+    pub(super) fn copy(bytes: &[u8]) -> Self {
         let mut chunk = taken(bytes.len());
         chunk.extend_from_slice(bytes);
         Self::new(Held::Chunk(chunk))
     }
 
     /// As [`Kept::copy`]; `None` when there is nothing.
-    pub(super) fn rest_of(bytes: &[u8]) -> Option<Box<Self>> {
+    pub(super) fn rest_of(bytes: &[u8]) -> Option<Self> {
         (!bytes.is_empty()).then(|| Self::copy(bytes))
     }
 
     /// A frame of the gateway's.
-    pub(super) fn own(frame: Vec<u8>) -> Box<Self> {
+    pub(super) fn own(frame: Vec<u8>) -> Self {
         let mut own = Self::new(Held::Chunk(frame));
         own.own = true;
         own
     }
 
-    fn new(bytes: Held) -> Box<Self> {
-        Box::new(Self {
+    fn new(bytes: Held) -> Self {
+        Self {
             bytes,
             written: 0,
             own: false,
-        })
+        }
     }
 
     /// Whether these bytes came from neither side.

@@ -5,14 +5,13 @@
 
 mod sink;
 mod source;
+mod waits;
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Sleep;
 
 use super::bulk::Bulk;
 use super::close::{Breach, Told};
@@ -22,6 +21,7 @@ use super::stall::Backlog;
 use super::voice::{Last, Word};
 use crate::net::pipe::Plain;
 pub(super) use source::poll_discard;
+use waits::Waits;
 
 /// The most that a pump reads at once, hence the most that a slow sink makes it hold. Sealed or not, so
 /// much leaves in one segment where these are longest, 65,483 bytes on the loopback of Linux; of 64 KiB
@@ -36,15 +36,8 @@ const ROUNDS_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct Pump {
     flow: Flow,
-    /// What was read and not yet accepted by the sink; never empty.
-    kept: Option<Box<Kept>>,
-    /// What was read and not yet looked at; never empty. It comes before anything that is read.
-    unseen: Option<Box<Kept>>,
-    /// Until then nothing is taken from the source: it talks too fast.
-    gate: Option<Pin<Box<Sleep>>>,
-    /// The gateway's own word, until a frame ends.
-    word: Option<Box<Word>>,
-    /// It was taken up, and the sink has not had all of it.
+    waits: Waits,
+    /// A word of the gateway's was taken up, and the sink has not had all of it.
     is_speaking: bool,
     bulk: Bulk,
     delivered: u64,
@@ -109,12 +102,13 @@ impl Pump {
     /// A pump that delivers `tail` before anything that it reads, and tells the sink in the words of
     /// `last` when its source is gone.
     pub(super) fn new(tail: Bytes, flow: Flow, last: Last) -> Self {
+        let mut waits = Waits::default();
+        if let Some(tail) = Kept::tail(tail) {
+            waits.more().unseen = Some(tail);
+        }
         Self {
             flow,
-            kept: None,
-            unseen: Kept::tail(tail),
-            gate: None,
-            word: None,
+            waits,
             is_speaking: false,
             bulk: Bulk::default(),
             delivered: 0,
@@ -151,6 +145,21 @@ impl Pump {
         R: AsyncRead + Plain + Unpin,
         W: AsyncWrite + Plain + Unpin,
     {
+        let polled = self.poll_rounds(cx, source, sink);
+        self.waits.tidy();
+        polled
+    }
+
+    fn poll_rounds<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        sink: &mut W,
+    ) -> Poll<Result<(), Fault>>
+    where
+        R: AsyncRead + Plain + Unpin,
+        W: AsyncWrite + Plain + Unpin,
+    {
         for _ in 0..ROUNDS_MAX {
             if self.stage == Stage::Done {
                 return Poll::Ready(Ok(()));
@@ -163,7 +172,7 @@ impl Pump {
                 Stage::Open => ready!(self.poll_round(cx, source, sink))?,
                 Stage::Refused => return Poll::Pending,
                 Stage::Parted => ready!(self.poll_answer(cx, source)),
-                Stage::Ended if self.unseen.is_some() => self.poll_unseen(cx, sink)?,
+                Stage::Ended if self.has_unseen() => self.poll_unseen(cx, sink)?,
                 Stage::Ended | Stage::Done => ready!(self.poll_shutdown(cx, sink)),
             }
         }
@@ -177,7 +186,7 @@ impl Pump {
     pub(super) fn stop(&mut self) {
         if self.stage == Stage::Parted {
             // Nothing passes any more.
-            self.unseen = None;
+            self.forget_unseen();
         }
         self.stage = match self.stage {
             Stage::Open | Stage::Refused | Stage::Parted => Stage::Ended,
@@ -189,14 +198,13 @@ impl Pump {
     pub(super) fn say(&mut self, word: Word) {
         let is_open = matches!(self.stage, Stage::Open | Stage::Refused);
         if is_open && !self.flow.is_opaque() && !self.flow.has_closed() {
-            self.word = Some(Box::new(word));
+            self.waits.say(Some(word));
         }
     }
 
     /// The sink is gone: nothing can be delivered any more, and nothing is left to do.
     pub(super) fn give_up(&mut self) {
-        self.kept = None;
-        self.unseen = None;
+        self.waits = Waits::default();
         self.stage = Stage::Done;
     }
 
@@ -207,12 +215,12 @@ impl Pump {
 
     /// Whether what the source says is read: nothing waits for the sink, or for its time to come.
     pub(super) fn is_reading(&self) -> bool {
-        self.is_empty() && self.gate.is_none()
+        self.is_empty() && self.waits.any().is_none_or(|any| any.gate.is_none())
     }
 
     /// Whether nothing of the gateway's waits to be said. Data may wait that came behind it.
     pub(super) fn has_spoken(&self) -> bool {
-        self.word.is_none() && !self.is_speaking
+        !self.has_word() && !self.is_speaking
     }
 
     /// Whether the sink knows of the end as far as frames can say: by a Close, or it cannot be told.
@@ -280,6 +288,25 @@ impl Pump {
             waits: !self.is_empty(),
             moved: self.moves.accepted || self.moves.freed,
         }
+    }
+
+    fn has_word(&self) -> bool {
+        self.waits.any().is_some_and(|any| any.word.is_some())
+    }
+
+    fn has_unseen(&self) -> bool {
+        self.waits.any().is_some_and(|any| any.unseen.is_some())
+    }
+
+    fn forget_unseen(&mut self) {
+        if let Some(any) = self.waits.any_mut() {
+            any.unseen = None;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn holds_pipe(&self) -> bool {
+        self.waits.any().is_some_and(|any| any.pipe.is_some())
     }
 
     #[cfg(test)]

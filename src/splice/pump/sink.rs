@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 use tokio::io::AsyncWrite;
 
+use super::waits::Waiting;
 use super::{Pump, Stage};
 use crate::net::parting::poll_write_last;
 use crate::net::pipe::Plain;
@@ -16,7 +17,7 @@ use crate::splice::kept::Kept;
 
 impl Pump {
     pub(super) fn is_empty(&self) -> bool {
-        self.kept.is_none() && self.bulk.is_empty() && !self.unflushed
+        !self.waits.are_for_sink() && !self.unflushed
     }
 
     /// Ready when nothing is kept and nothing is unflushed.
@@ -28,29 +29,8 @@ impl Pump {
     where
         W: AsyncWrite + Plain + Unpin,
     {
-        while !self.bulk.is_empty() {
-            let accepted = ready!(self.bulk.poll_drain(cx, sink))?;
-            self.accepted(accepted);
-            self.moves.freed = true;
-        }
-        while let Some(mut kept) = self.kept.take() {
-            let is_last = self.stage == Stage::Ended && self.unseen.is_none();
-            let written = match sink.plain().filter(|_| is_last && kept.is_own()) {
-                Some(plain) => poll_write_last(cx, plain, kept.rest()),
-                None => poll_write(cx, sink, kept.rest()),
-            };
-            let Poll::Ready(accepted) = written? else {
-                self.kept = Some(kept);
-                return Poll::Pending;
-            };
-            match kept.is_own() {
-                true => self.unflushed = true,
-                false => self.accepted(accepted),
-            }
-            self.moves.freed = true;
-            kept.advance(accepted);
-            // What was written whole is dropped here: an idle session holds no buffer.
-            self.kept = Some(kept).filter(|kept| !kept.rest().is_empty());
+        while self.waits.are_for_sink() {
+            ready!(self.poll_held(cx, sink))?;
         }
         if self.unflushed {
             ready!(Pin::new(sink).poll_flush(cx))?;
@@ -60,29 +40,72 @@ impl Pump {
         Poll::Ready(Ok(()))
     }
 
+    /// Hands on some of what waits for the sink.
+    fn poll_held<W>(&mut self, cx: &mut Context<'_>, sink: &mut W) -> Poll<io::Result<()>>
+    where
+        W: AsyncWrite + Plain + Unpin,
+    {
+        let is_last = self.stage == Stage::Ended && !self.has_unseen();
+        let Some(any) = self.waits.any_mut() else {
+            return Poll::Ready(Ok(()));
+        };
+        let (accepted, is_own) = match (&mut any.pipe, &mut any.kept, sink.plain()) {
+            (Some(pipe), _, Some(plain)) => {
+                let accepted = ready!(pipe.poll_drain(cx, plain))?;
+                any.pipe.take_if(|pipe| pipe.is_empty());
+                (accepted, false)
+            }
+            (_, Some(kept), plain) => {
+                let accepted = match plain.filter(|_| is_last && kept.is_own()) {
+                    Some(plain) => ready!(poll_write_last(cx, plain, kept.rest()))?,
+                    None => ready!(poll_write(cx, sink, kept.rest()))?,
+                };
+                kept.advance(accepted);
+                let is_own = kept.is_own();
+                // What was written whole is dropped here: an idle session holds no buffer.
+                any.kept.take_if(|kept| kept.rest().is_empty());
+                (accepted, is_own)
+            }
+            // What is plain stays so.
+            _ => return Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        };
+        match is_own {
+            true => self.unflushed = true,
+            false => self.accepted(accepted),
+        }
+        self.moves.freed = true;
+        Poll::Ready(Ok(()))
+    }
+
     /// Takes the gateway's own word up, if there is one and this is the place for it.
     pub(super) fn speaks(&mut self) -> bool {
         if self.stage == Stage::Parted {
             return false;
         }
-        let has_close = self.word.as_ref().is_some_and(|word| word.close.is_some());
-        if self.stage == Stage::Ended && self.unseen.is_none() && !has_close {
-            self.word = self.last.word(&self.flow).map(Box::new);
+        let has_close = |any: &Waiting| any.word.as_ref().is_some_and(|word| word.close.is_some());
+        if self.stage == Stage::Ended
+            && !self.has_unseen()
+            && !self.waits.any().is_some_and(has_close)
+        {
+            self.waits.say(self.last.word(&self.flow));
         }
         if !self.flow.is_at_boundary() {
             return false;
         }
-        let Some(word) = self.word.take() else {
+        let Some(any) = self.waits.any_mut() else {
             return false;
         };
-        self.kept = Some(Kept::own(word.frame));
+        let Some(word) = any.word.take() else {
+            return false;
+        };
+        any.kept = Some(Kept::own(word.frame));
         self.is_speaking = true;
         if let Some(code) = word.close {
             self.last.is_said(code);
             self.stage = match self.stage {
                 Stage::Open | Stage::Refused => Stage::Parted,
                 ended => {
-                    self.unseen = None;
+                    self.forget_unseen();
                     ended
                 }
             };
@@ -102,7 +125,7 @@ impl Pump {
     {
         while !bytes.is_empty() {
             let Poll::Ready(accepted) = poll_write(cx, sink, bytes)? else {
-                self.kept = Some(Kept::copy(bytes));
+                self.waits.more().kept = Some(Kept::copy(bytes));
                 return Ok(());
             };
             self.accepted(accepted);

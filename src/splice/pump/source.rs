@@ -32,19 +32,25 @@ impl Pump {
         if let Some(kind) = self.bulk.take_fault() {
             self.heard(Err(kind.into()))?;
         }
-        if let Some(gate) = &mut self.gate {
-            ready!(gate.as_mut().poll(cx));
-            self.gate = None;
+        if let Some(any) = self.waits.any_mut() {
+            if let Some(gate) = &mut any.gate {
+                ready!(gate.as_mut().poll(cx));
+                any.gate = None;
+            }
+            if any.unseen.is_some() {
+                return Poll::Ready(self.poll_unseen(cx, sink));
+            }
         }
-        if self.unseen.is_some() {
-            return Poll::Ready(self.poll_unseen(cx, sink));
-        }
-        if self.word.is_none()
+        if !self.has_word()
             && self.flow.held().is_empty()
             && let Some(filled) = self.bulk.poll_fill(cx, source, sink, &mut self.flow)
         {
-            let bytes = self.heard(ready!(filled))?;
-            self.moves.passed |= bytes > 0;
+            let mut pipe = None;
+            let filled = ready!(filled).map(|full| pipe.insert(full).held());
+            self.moves.passed |= self.heard(filled)? > 0;
+            if let Some(pipe) = pipe.filter(|pipe| !pipe.is_empty()) {
+                self.waits.more().pipe = Some(pipe);
+            }
             return Poll::Ready(Ok(()));
         }
         with_scratch(|scratch| {
@@ -56,12 +62,14 @@ impl Pump {
                 if !bytes.is_empty() {
                     // An end within a header: whoever comes next shall see the same.
                     self.flow.cut_off();
-                    self.kept = Some(Kept::copy(bytes));
+                    self.waits.more().kept = Some(Kept::copy(bytes));
                 }
                 return Poll::Ready(Ok(()));
             }
             let passed = self.pass(cx, sink, bytes)?;
-            self.unseen = Kept::rest_of(bytes.get(passed..).unwrap_or_default());
+            if let Some(rest) = Kept::rest_of(bytes.get(passed..).unwrap_or_default()) {
+                self.waits.more().unseen = Some(rest);
+            }
             Poll::Ready(Ok(()))
         })
     }
@@ -71,13 +79,19 @@ impl Pump {
     where
         W: AsyncWrite + Unpin,
     {
-        let Some(mut unseen) = self.unseen.take() else {
+        let Some(mut unseen) = self.take_unseen() else {
             return Ok(());
         };
         let passed = self.pass(cx, sink, unseen.rest())?;
         unseen.advance(passed);
-        self.unseen = Some(unseen).filter(|unseen| !unseen.rest().is_empty());
+        if !unseen.rest().is_empty() {
+            self.waits.more().unseen = Some(unseen);
+        }
         Ok(())
+    }
+
+    fn take_unseen(&mut self) -> Option<Kept> {
+        self.waits.any_mut()?.unseen.take()
     }
 
     /// Lets `bytes` through as far as the flow allows; how many of them are done with.
@@ -90,7 +104,7 @@ impl Pump {
     where
         W: AsyncWrite + Unpin,
     {
-        let flow::Walk { pass, stop } = self.flow.walk(bytes, self.word.is_some());
+        let flow::Walk { pass, stop } = self.flow.walk(bytes, self.has_word());
         let (through, rest) = bytes.split_at(pass);
         // What is held back may be half an answer to the gateway.
         self.moves.passed |= pass > 0 || matches!(stop, Stop::Wait(_) | Stop::Breach(_));
@@ -101,7 +115,7 @@ impl Pump {
             Stop::Boundary => Ok(pass),
             Stop::Pong(len) => Ok(pass + len),
             Stop::Wait(wait) => {
-                self.gate = Some(Box::pin(sleep(wait)));
+                self.waits.more().gate = Some(Box::pin(sleep(wait)));
                 Ok(pass)
             }
             Stop::Incomplete => {
@@ -121,7 +135,7 @@ impl Pump {
         R: AsyncRead + Unpin,
     {
         // What was read before comes first: the next frame begins in it.
-        if let Some(unseen) = self.unseen.take() {
+        if let Some(unseen) = self.take_unseen() {
             self.listen(unseen.rest());
             return Poll::Ready(());
         }
