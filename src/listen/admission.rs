@@ -17,24 +17,37 @@ const SLACK_PART: usize = 64;
 
 /// The places of a process.
 #[derive(Debug, Clone)]
-pub struct Admission(Arc<Counts>);
+pub struct Admission(Arc<Places>);
 
 #[derive(Debug)]
-struct Counts {
+struct Places {
     seats_max: usize,
-    seats: AtomicUsize,
-    refusals: AtomicUsize,
-    /// Clients of each thread, seated or being refused.
-    threads: Box<[AtomicUsize]>,
+    seats: Arc<AtomicUsize>,
+    refusals: Arc<AtomicUsize>,
+    /// Of each thread.
+    threads: Box<[Share]>,
+}
+
+/// What a thread has of both kinds.
+#[derive(Debug)]
+struct Share {
+    seats: Arc<Count>,
+    refusals: Arc<Count>,
+}
+
+/// Places of one kind on one thread.
+#[derive(Debug)]
+struct Count {
+    kind: Kind,
+    thread: u16,
+    taken: AtomicUsize,
+    /// On all threads.
+    all: Arc<AtomicUsize>,
 }
 
 /// What a client gets. Held for as long as its connection lasts, and given back by dropping it.
 #[derive(Debug)]
-pub struct Place {
-    counts: Arc<Counts>,
-    thread: u16,
-    kind: Kind,
-}
+pub struct Place(Arc<Count>);
 
 /// What a place is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,65 +61,69 @@ pub enum Kind {
 impl Admission {
     /// Room for `connections` clients at once, on so many threads.
     pub fn new(connections: usize, threads: u16) -> Self {
-        Self(Arc::new(Counts {
+        let (seats, refusals) = (Arc::default(), Arc::default());
+        let count = |kind, thread, all: &Arc<AtomicUsize>| {
+            Arc::new(Count {
+                kind,
+                thread,
+                taken: AtomicUsize::new(0),
+                all: all.clone(),
+            })
+        };
+        let share = |thread| Share {
+            seats: count(Kind::Seat, thread, &seats),
+            refusals: count(Kind::Refusal, thread, &refusals),
+        };
+        let threads = (0..threads).map(share).collect();
+        Self(Arc::new(Places {
             seats_max: connections,
-            seats: AtomicUsize::new(0),
-            refusals: AtomicUsize::new(0),
-            threads: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
+            seats,
+            refusals,
+            threads,
         }))
     }
 
     /// A place for one more client, who came in on the thread `own`, or `None`: disconnect it.
     pub fn place(&self, own: u16) -> Option<Place> {
-        let counts = &self.0;
-        let kind = if take(&counts.seats, counts.seats_max) {
-            Kind::Seat
-        } else if take(&counts.refusals, REFUSALS_MAX) {
-            Kind::Refusal
+        let thread = emptier(&self.spread(), own);
+        let share = self.0.threads.get(usize::from(thread))?;
+        let count = if take(&self.0.seats, self.0.seats_max) {
+            &share.seats
+        } else if take(&self.0.refusals, REFUSALS_MAX) {
+            &share.refusals
         } else {
             return None;
         };
-        let thread = emptier(&self.spread(), own);
-        if let Some(clients) = counts.threads.get(usize::from(thread)) {
-            clients.fetch_add(1, Ordering::Relaxed);
-        }
-        Some(Place {
-            counts: counts.clone(),
-            thread,
-            kind,
-        })
+        count.taken.fetch_add(1, Ordering::Relaxed);
+        Some(Place(count.clone()))
     }
 
     /// How many clients each thread has.
     pub fn spread(&self) -> Vec<usize> {
+        let taken = |count: &Count| count.taken.load(Ordering::Relaxed);
         let threads = self.0.threads.iter();
-        threads.map(|n| n.load(Ordering::Relaxed)).collect()
+        threads
+            .map(|share| taken(&share.seats) + taken(&share.refusals))
+            .collect()
     }
 }
 
 impl Place {
     /// What it is for.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     /// The thread that has it.
     pub fn thread(&self) -> u16 {
-        self.thread
+        self.0.thread
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let counts = &self.counts;
-        let taken = match self.kind {
-            Kind::Seat => &counts.seats,
-            Kind::Refusal => &counts.refusals,
-        };
-        taken.fetch_sub(1, Ordering::Relaxed);
-        if let Some(clients) = counts.threads.get(usize::from(self.thread)) {
-            clients.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.all.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
