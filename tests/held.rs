@@ -143,12 +143,12 @@ fn check(tls: bool, bytes_max: usize) {
 
 #[test]
 fn an_idle_session_holds_little() {
-    check(false, 1600);
+    check(false, 1420);
 }
 
 #[test]
 fn an_idle_session_over_tls_holds_little_more() {
-    check(true, 4050);
+    check(true, 3860);
 }
 
 /// Bytes ever taken from the heap, whether given back or not, by sessions that live for one echo:

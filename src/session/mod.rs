@@ -318,6 +318,6 @@ mod tests {
     #[test]
     fn an_idle_session_is_a_few_hundred_bytes() {
         let bytes = size_of::<Session>();
-        assert!(bytes <= 400, "{bytes} bytes");
+        assert!(bytes <= 304, "{bytes} bytes");
     }
 }

@@ -18,14 +18,12 @@ pub(super) struct Alive {
 
 impl Alive {
     /// `None` where nobody is asked.
-    pub(super) fn new(params: &Params, now: Moment) -> Option<Box<Self>> {
+    pub(super) fn new(params: &Params, now: Moment) -> Option<Self> {
         let question = |ping: Option<_>| ping.map(|ping| Question::new(ping, now));
         let (client, backend) = (params.ping_client, params.ping_backend);
-        (client.is_some() || backend.is_some()).then(|| {
-            Box::new(Self {
-                client: question(client),
-                backend: question(backend),
-            })
+        (client.is_some() || backend.is_some()).then(|| Self {
+            client: question(client),
+            backend: question(backend),
         })
     }
 

@@ -84,24 +84,37 @@ where
 {
     Splice {
         watched: Watched::new(watch.clone(), params.limits, Alive::finest(&params)),
-        alive: Alive::new(&params, watch.now()),
+        beside: Alive::new(&params, watch.now()).map(Beside::of),
         both: Both::new(pair, params),
-        stalls: Stalls::default(),
-        ending: None,
     }
 }
 
 /// A running splice. Written as a future by hand because it is most of what an idle session
-/// holds: every field stands here, and what only the end of a session needs stands in a box.
+/// holds: what few sessions have, or have only at their end, stands in a box.
 #[derive(Debug)]
 pub struct Splice<C, B> {
     both: Both<C, B>,
     watched: Watched,
+    beside: Option<Box<Beside>>,
+}
+
+/// What a session has none of while nobody is asked, nothing has stalled and no end has come.
+#[derive(Debug, Default)]
+struct Beside {
     stalls: Stalls,
     /// The sides that are asked whether they are there.
-    alive: Option<Box<Alive>>,
+    alive: Option<Alive>,
     /// Once the end has come, and both sides are being told.
-    ending: Option<Box<Ending>>,
+    ending: Option<Ending>,
+}
+
+impl Beside {
+    fn of(alive: Alive) -> Box<Self> {
+        Box::new(Self {
+            alive: Some(alive),
+            ..Self::default()
+        })
+    }
 }
 
 /// The last moments of a session.
@@ -121,7 +134,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let this = self.get_mut();
-        if this.ending.is_none() {
+        if !this.is_ending() {
             let end = ready!(this.poll_end(cx));
             this.begin_to_end(end);
         }
@@ -148,7 +161,7 @@ where
         self.note_stalls(self.watched.age_at(now));
         let (client, backend) = self.both.signs();
         let mut due = Moment::NEVER;
-        if let Some(alive) = &mut self.alive {
+        if let Some(alive) = self.beside.as_mut().and_then(|few| few.alive.as_mut()) {
             for (side, verdict) in alive.look(now, client, backend) {
                 match verdict {
                     Verdict::Wait(until) => due = due.min(until),
@@ -166,11 +179,13 @@ where
 
     fn note_stalls(&mut self, age: Duration) {
         let (to_backend, to_client) = self.both.backlogs();
-        self.stalls.look(age, to_backend, to_client);
+        if self.beside.is_some() || to_backend.waits || to_client.waits {
+            let few = self.beside.get_or_insert_default();
+            few.stalls.look(age, to_backend, to_client);
+        }
     }
 
     fn begin_to_end(&mut self, end: SpliceEnd) {
-        self.stalls.settle(self.watched.age());
         let grace = match is_by_gateway(&end) {
             true => {
                 let cut = self.both.cut_code();
@@ -180,12 +195,18 @@ where
             false => LINGER,
         };
         let latest = Box::pin(sleep(grace));
-        self.ending = Some(Box::new(Ending { end, latest }));
+        let few = self.beside.get_or_insert_default();
+        few.stalls.settle(self.watched.age());
+        few.ending = Some(Ending { end, latest });
+    }
+
+    fn is_ending(&self) -> bool {
+        self.beside.as_ref().is_some_and(|few| few.ending.is_some())
     }
 
     /// The end, once both sides are told or will not hear it in time.
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<SpliceEnd> {
-        let Some(ending) = &mut self.ending else {
+        let Some(ending) = self.beside.as_mut().and_then(|few| few.ending.as_mut()) else {
             return Poll::Pending;
         };
         let end = ending.end;
@@ -212,7 +233,8 @@ where
     fn outcome<End>(&self, end: End) -> Outcome<End> {
         let (to_backend, to_client) = self.both.delivered();
         let (mut client, mut backend) = self.both.heard();
-        if let Some(alive) = &self.alive {
+        let few = self.beside.as_ref();
+        if let Some(alive) = few.and_then(|few| few.alive.as_ref()) {
             let (of_client, of_backend) = alive.pinged(self.watched.now());
             for (heard, pinged) in [(&mut client, of_client), (&mut backend, of_backend)] {
                 if let Some(heard) = heard {
@@ -228,7 +250,7 @@ where
             end,
             client,
             backend,
-            stalled: self.stalls.longest(duration),
+            stalled: few.map_or_else(Stalled::default, |few| few.stalls.longest(duration)),
         }
     }
 }
@@ -256,6 +278,6 @@ mod tests {
     #[test]
     fn the_future_of_a_session_is_small() {
         let bytes = size_of::<Splice<Stream, Stream>>();
-        assert!(bytes <= 360, "{bytes} bytes");
+        assert!(bytes <= 272, "{bytes} bytes");
     }
 }

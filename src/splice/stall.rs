@@ -5,12 +5,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The stalls of both directions. Most sessions never have one, and hold nothing for it.
+/// The stalls of both directions.
 #[derive(Debug, Default)]
-pub(super) struct Stalls(Option<Box<Both>>);
-
-#[derive(Debug, Default)]
-struct Both {
+pub(super) struct Stalls {
     to_backend: Stall,
     to_client: Stall,
 }
@@ -45,29 +42,22 @@ pub(super) struct Backlog {
 impl Stalls {
     /// A look at both directions, `age` after the session's beginning.
     pub(super) fn look(&mut self, age: Duration, to_backend: Backlog, to_client: Backlog) {
-        if self.0.is_none() && !to_backend.waits && !to_client.waits {
-            return;
-        }
-        let both = self.0.get_or_insert_default();
-        both.to_backend.look(age, to_backend);
-        both.to_client.look(age, to_client);
+        self.to_backend.look(age, to_backend);
+        self.to_client.look(age, to_client);
     }
 
     /// The session ends: one that goes on counts up to here, and nothing after it.
     pub(super) fn settle(&mut self, age: Duration) {
-        if let Some(both) = &mut self.0 {
-            both.to_backend.settle(age);
-            both.to_client.settle(age);
-        }
+        self.to_backend.settle(age);
+        self.to_client.settle(age);
     }
 
     /// The longest so far, those that go on included.
     pub(super) fn longest(&self, age: Duration) -> Stalled {
-        let longest = |both: &Both| Stalled {
-            to_backend: both.to_backend.longest(age),
-            to_client: both.to_client.longest(age),
-        };
-        self.0.as_deref().map(longest).unwrap_or_default()
+        Stalled {
+            to_backend: self.to_backend.longest(age),
+            to_client: self.to_client.longest(age),
+        }
     }
 }
 
@@ -174,10 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn a_direction_is_not_the_other_and_nothing_is_held_for_none() {
+    fn a_direction_is_not_the_other() {
         let (mut stalls, age) = (Stalls::default(), Duration::from_millis);
         stalls.look(age(10), PASSED, NOTHING);
-        assert!(stalls.0.is_none());
         stalls.look(age(20), STUCK, NOTHING);
         stalls.look(age(50), PASSED, STUCK);
         let expected = Stalled {
@@ -185,6 +174,5 @@ mod tests {
             to_client: age(40),
         };
         assert_eq!(stalls.longest(age(90)), expected);
-        assert_eq!(size_of::<Both>(), 16);
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::close::SpliceEnd;
-use super::table::{Moment, Table, nanos, round};
+use super::table::{Moment, Table, Ticket, nanos, round};
 
 /// What ends a session although both sides would go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -144,15 +144,15 @@ pub(super) struct Watched {
     idle: u64,
     /// Its end, however lively it is.
     end: Moment,
-    /// The shortest time that it goes by, in nanoseconds.
-    finest: u64,
+    /// How late its ends may be, in nanoseconds.
+    round: u32,
     /// The watch wakes us then. No later than the next limit, because `last` only ever grows.
     due: Moment,
     /// Where the waker in the slot points to; it holds what it points to, so the same place means
     /// the same task.
     waker: usize,
-    /// Its place in the watch, once it was polled.
-    slot: Option<u32>,
+    /// Of its slot in the watch, once it was polled.
+    ticket: Option<Ticket>,
 }
 
 impl Watched {
@@ -164,16 +164,18 @@ impl Watched {
             start,
             last: start,
             idle: limits.idle.map_or(u64::MAX, nanos),
-            finest: [limits.idle, limits.session]
+            round: [limits.idle, limits.session]
                 .into_iter()
                 .flatten()
-                .fold(nanos(finest), |finest, limit| finest.min(nanos(limit))),
+                .fold(round(nanos(finest)), |finest, limit| {
+                    finest.min(round(nanos(limit)))
+                }),
             end: limits
                 .session
                 .map_or(Moment::NEVER, |age| start.after(nanos(age))),
             due: Moment::NEVER,
             waker: 0,
-            slot: None,
+            ticket: None,
         }
     }
 
@@ -203,10 +205,10 @@ impl Watched {
     }
 
     fn is_drained(&self) -> bool {
-        let Some(slot) = self.slot.filter(|_| self.watch.is_draining()) else {
+        let Some(ticket) = self.ticket.filter(|_| self.watch.is_draining()) else {
             return false;
         };
-        self.watch.table().cut(slot) <= self.watch.now()
+        self.watch.table().cut(ticket) <= self.watch.now()
     }
 
     /// After [`Watched::poll_cut`], and after whatever could move bytes in this poll: ready if a
@@ -247,18 +249,18 @@ impl Watched {
 
     fn enter(&mut self, waker: &Waker, is_told: bool) {
         let place = waker.data().addr();
-        if self.slot.is_some() && self.waker == place {
+        if self.ticket.is_some() && self.waker == place {
             return;
         }
         self.waker = place;
-        match self.slot {
-            Some(slot) => self.watch.table().moved(slot, waker),
+        match self.ticket {
+            Some(ticket) => self.watch.table().moved(ticket, waker),
             None => {
                 let start = match is_told {
                     true => self.start,
                     false => Moment::NEVER,
                 };
-                self.slot = Some(self.watch.table().enter(waker, start));
+                self.ticket = Some(self.watch.table().enter(waker, start));
                 self.wake_at(self.next().0);
             }
         }
@@ -266,10 +268,10 @@ impl Watched {
 
     fn wake_at(&mut self, due: Moment) {
         self.due = due;
-        let (Some(slot), false) = (self.slot, due.is_never()) else {
+        let (Some(ticket), false) = (self.ticket, due.is_never()) else {
             return;
         };
-        let is_sooner = self.watch.table().set(slot, due, round(self.finest));
+        let is_sooner = self.watch.table().set(ticket, due, self.round);
         if is_sooner {
             self.watch.0.sooner.notify_one();
         }
@@ -278,8 +280,8 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot {
-            self.watch.table().leave(slot);
+        if let Some(ticket) = self.ticket {
+            self.watch.table().leave(ticket);
         }
     }
 }
