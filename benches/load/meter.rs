@@ -24,8 +24,10 @@ pub(crate) struct Meter {
 /// All counters at one moment.
 pub(crate) struct Reading {
     at: Instant,
-    /// Time on a processor of each thread of each process.
+    /// Time on a processor of each thread of each process of the proxy.
     proxy: BTreeMap<Thread, Duration>,
+    /// The same of everybody else's but this one's.
+    others: BTreeMap<Thread, Duration>,
     own: Duration,
     idle: Duration,
     steal: Duration,
@@ -55,6 +57,14 @@ impl Meter {
         for process in self.processes()? {
             add_threads(process, &mut proxy)?;
         }
+        let mut others = BTreeMap::new();
+        let is_other = |process: &u32| {
+            *process != std::process::id() && !proxy.keys().any(|thread| thread.process == *process)
+        };
+        for process in numbers()?.into_iter().filter(is_other) {
+            // One that has ended since uses nothing any more.
+            add_threads(process, &mut others).ok();
+        }
         let machine = read(Path::new("/proc/stat"))?;
         let ticks: Vec<u32> = machine
             .split_whitespace()
@@ -66,6 +76,7 @@ impl Meter {
         Ok(Reading {
             at: Instant::now(),
             proxy,
+            others,
             own: first_number(Path::new("/proc/self/schedstat"))?,
             idle: ticks(3) + ticks(4),
             steal: ticks(7),
@@ -112,13 +123,15 @@ impl Reading {
         }
         let own = later.own - self.own;
         let idle = later.idle.saturating_sub(self.idle);
-        let others = (wall * meter.cores).saturating_sub(idle + proxy + own);
+        let others = growth(&self.others, &later.others);
+        let nobody = (wall * meter.cores).saturating_sub(idle + proxy + own + others);
         let ended = |thread: &&Thread| !later.proxy.contains_key(thread);
         Ok(json!({
             "seconds": wall.as_secs_f64(),
             "proxy_cpu": proxy.as_secs_f64(),
             "generator_cpu": own.as_secs_f64(),
             "others_cpu": others.as_secs_f64(),
+            "nobody_cpu": nobody.as_secs_f64(),
             "steal": later.steal.saturating_sub(self.steal).as_secs_f64(),
             "threads_ended": self.proxy.keys().filter(ended).count(),
         }))
@@ -133,23 +146,31 @@ impl Reading {
             let why = format!("process {process} of the proxy ended while it was measured");
             return Err(Failure::Broken(why));
         }
-        let used = later.proxy.iter().map(|(thread, time)| {
-            let before = self.proxy.get(thread).copied().unwrap_or_default();
-            time.saturating_sub(before)
-        });
-        Ok(used.sum())
+        Ok(growth(&self.proxy, &later.proxy))
     }
+}
+
+/// What the threads used that are there later, be they new or not.
+fn growth(before: &BTreeMap<Thread, Duration>, later: &BTreeMap<Thread, Duration>) -> Duration {
+    let used = later.iter().map(|(thread, time)| {
+        let before = before.get(thread).copied().unwrap_or_default();
+        time.saturating_sub(before)
+    });
+    used.sum()
+}
+
+/// Every process.
+fn numbers() -> Result<Vec<u32>, Failure> {
+    let entries = fs::read_dir("/proc").map_err(Failure::io("listing processes"))?;
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    Ok(entries.flatten().filter_map(number).collect())
 }
 
 /// Each process and its parent.
 fn parents() -> Result<Vec<(u32, u32)>, Failure> {
-    let entries = fs::read_dir("/proc").map_err(Failure::io("listing processes"))?;
-    let numbers = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name();
-        name.to_str().and_then(|name| name.parse::<u32>().ok())
-    });
     // One that has ended since has no parent to tell.
-    Ok(numbers.filter_map(|n| Some((n, parent(n)?))).collect())
+    let with_parent = |process| Some((process, parent(process)?));
+    Ok(numbers()?.into_iter().filter_map(with_parent).collect())
 }
 
 fn parent(process: u32) -> Option<u32> {

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 OTHERS_MAX = 0.05
 STEAL_MAX = 0.01
 
+# What no process had of the busy time: interrupts, ways in and out of idleness, and whoever came and
+# went within the sample. Where messages are few and each wakes a core, that is a tenth of one.
+NOBODY_MAX = 0.20
+
 # How late the generator itself may send one message in a hundred; latency counts from the moment that
 # was meant, so its lateness would be the proxy's.
 LATE_SECONDS_MAX = 50e-6
@@ -48,6 +52,8 @@ def noise_of(result):
         return f"{100 * result['steal'] / seconds:.0f} % of a core was stolen"
     if result["others_cpu"] > OTHERS_MAX * seconds:
         return f"others used {100 * result['others_cpu'] / seconds:.0f} % of a core"
+    if (nobody := result.get("nobody_cpu", 0)) > NOBODY_MAX * seconds:
+        return f"{100 * nobody / seconds:.0f} % of a core went to nobody"
     if (late := result.get("late_p99", 0)) > LATE_SECONDS_MAX:
         return f"the generator was {1e6 * late:.0f} µs late"
     return ""

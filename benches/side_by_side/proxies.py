@@ -1,5 +1,6 @@
 """The proxies that are measured: how each is configured, started, and stopped. Knows no numbers."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -107,6 +108,12 @@ KINDS = [
         shows=BULK,
     ),
 ]
+
+
+def fingerprint():
+    """Which build of Throughway is measured."""
+    [program, *_] = KINDS[0].command
+    return hashlib.sha256(Path(program).read_bytes()).hexdigest()
 
 
 def install(kinds):
