@@ -18,6 +18,8 @@ pub(crate) struct Exchange {
     pub(crate) asked: u32,
     /// Messages that the backend sends once it has them all.
     pub(crate) answered: u32,
+    /// Connections that the backend was asked for by CONNECT, so far.
+    pub(crate) tunnels: u64,
 }
 
 impl Exchange {
@@ -27,6 +29,7 @@ impl Exchange {
             to_client: Form::from_backend(size),
             asked: 1,
             answered: 1,
+            tunnels: 0,
         }
     }
 
@@ -36,6 +39,7 @@ impl Exchange {
             to_client: Form::from_backend(size),
             asked: 1,
             answered: messages,
+            tunnels: 0,
         }
     }
 
@@ -45,6 +49,7 @@ impl Exchange {
             to_client: Form::from_backend(SMALL_BYTES),
             asked: messages,
             answered: 1,
+            tunnels: 0,
         }
     }
 }

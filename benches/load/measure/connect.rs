@@ -26,12 +26,13 @@ pub(crate) fn run(args: &Connect) -> Result<Value, Failure> {
     let meter = Meter::of(args.target.pid)?;
     connect(&mut rig, args.warm, args.at_once)?;
     let memory_before = meter.memory()?;
-    let resumed_before = rig.resumed();
+    let (resumed_before, tunnels_before) = (rig.resumed(), rig.tunnels());
     let begun = meter.reading()?;
     connect(&mut rig, args.count, args.at_once)?;
     let counted = json!({
         "connections": args.count,
         "resumed": rig.resumed() - resumed_before,
+        "tunnels": rig.tunnels() - tunnels_before,
     });
     let mut result = result(&meter, &begun, counted)?;
     result["memory_before"] = memory_before.into();

@@ -182,7 +182,10 @@ impl Served {
 
     fn answer(&mut self, head: &[u8], tail: &[u8], exchange: &mut Exchange) -> Result<(), Failure> {
         let (answer, stage) = match upgrade::read_request(head).map_err(Failure::Broken)? {
-            Asked::Connect => (upgrade::CONNECTED.to_vec(), Stage::Head(Head::default())),
+            Asked::Connect => {
+                exchange.tunnels += 1;
+                (upgrade::CONNECTED.to_vec(), Stage::Head(Head::default()))
+            }
             Asked::Upgrade { connection, answer } => (answer, Stage::Open(Talk::of(connection))),
         };
         self.stage = stage;

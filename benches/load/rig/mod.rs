@@ -108,6 +108,11 @@ impl Rig {
         self.sessions.resumed
     }
 
+    /// How many connections so far came by CONNECT.
+    pub(crate) fn tunnels(&self) -> u64 {
+        self.exchange.tunnels
+    }
+
     /// Waits for something to happen, at most for `wait`, and deals with all of it.
     pub(crate) fn turn(
         &mut self,
