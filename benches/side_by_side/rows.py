@@ -13,9 +13,6 @@ SESSIONS_MAX = 9000
 CONNECTIONS = 6000
 STORM = 20000
 
-# The path whose route goes through a proxy.
-HOP = "/hop/"
-
 
 @dataclass(frozen=True)
 class Row:
@@ -95,13 +92,11 @@ def _echo(name, title, connections=64, size=64, idle=0, targets=(), **more):
     )
 
 
-def _connect(name, title, *flags, targets=(), **more):
+def _connect(name, title, *flags, targets=(), really=None, **more):
+    """`really`: what they are said to be, by the generator's word for it and by ours."""
     rows = [Row(name, title, "µs a session", CONNECTION, targets)]
-    # What they are said to be, as the ends saw it.
-    really = ("resumed", "resumed") if "--resume" in flags else None
-    really = ("through the proxy", "tunnels") if more.get("path") == HOP else really
     if really:
-        words, of = really
+        of, words = really
         share = Row(f"{name}-share", f"of these really {words}", "%", _share(of), smaller_is_better=False)
         rows.append(share)
     return Measurement(
@@ -210,7 +205,13 @@ MEASUREMENTS = [
         takes=13,
         quick=("--connections", 16, "--rate", 2000, "--seconds", 0.5, "--warm", 0.1),
     ),
-    _connect("resume-wss", "the same with a ticket", "--resume", listener="tls"),
+    _connect(
+        "resume-wss",
+        "the same with a ticket",
+        "--resume",
+        listener="tls",
+        really=("resumed", "resumed"),
+    ),
     _bulk("bulk-up-ws", "bulk to the backend, ws", "to-backend"),
     _bulk("bulk-up-wss", "bulk to the backend, wss", "to-backend", listener="tls"),
     _echo("echo-1", "ws echo, 1 session", connections=1),
@@ -226,7 +227,8 @@ MEASUREMENTS = [
     _connect(
         "connect-hop",
         "ws connect …, through one CONNECT proxy",
-        path=HOP,
+        path="/hop/",
+        really=("tunnels", "through the proxy"),
         only=("throughway",),
         direct=False,
     ),

@@ -8,6 +8,7 @@ pub mod parting;
 pub mod pipe;
 pub mod prefixed;
 pub mod quiet;
+mod ready;
 pub mod scratch;
 pub mod sockopt;
 pub mod stream;

@@ -3,11 +3,12 @@
 //! Knows nothing of what they say.
 
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use rustix::net::{SendFlags, send};
-use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+use super::ready::poll_writing;
 
 /// They wait for what comes next (MSG_MORE, send(2)), at most 200 ms. Elsewhere they leave at once.
 #[cfg(target_os = "linux")]
@@ -22,13 +23,7 @@ pub fn poll_write_last(
     stream: &TcpStream,
     bytes: &[u8],
 ) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(stream.poll_write_ready(cx))?;
-        match stream.try_io(Interest::WRITABLE, || Ok(send(stream, bytes, FLAGS)?)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            accepted => return Poll::Ready(accepted),
-        }
-    }
+    poll_writing(cx, stream, || Ok(send(stream, bytes, FLAGS)?))
 }
 
 #[cfg(test)]

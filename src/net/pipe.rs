@@ -8,8 +8,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+use super::ready::{poll_reading, poll_writing};
 
 /// The most that a pipe is filled with, hence the most that a slow sink leaves in it.
 pub const FILL_BYTES_MAX: usize = 128 * 1024;
@@ -90,20 +91,11 @@ impl Pipe {
         let Some(ends) = &self.ends else {
             return Poll::Ready(Ok(0));
         };
-        loop {
-            ready!(source.poll_read_ready(cx))?;
-            let filled = source.try_io(Interest::READABLE, || {
-                system::splice(source, &ends.into, bytes_max.min(FILL_BYTES_MAX))
-            });
-            match filled {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(bytes) => {
-                    self.held = bytes;
-                    return Poll::Ready(Ok(bytes));
-                }
-            }
-        }
+        let filled = ready!(poll_reading(cx, source, || {
+            system::splice(source, &ends.into, bytes_max.min(FILL_BYTES_MAX))
+        }))?;
+        self.held = filled;
+        Poll::Ready(Ok(filled))
     }
 
     /// Takes what `source` has right now behind what is in the pipe, without waiting for more; 0 is the
@@ -128,21 +120,14 @@ impl Pipe {
         let Some(ends) = &self.ends else {
             return Poll::Ready(Ok(0));
         };
-        loop {
-            ready!(sink.poll_write_ready(cx))?;
-            let drained = sink.try_io(Interest::WRITABLE, || {
-                system::splice(&ends.out, sink, self.held)
-            });
-            match drained {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(bytes) => {
-                    self.held -= bytes.min(self.held);
-                    return Poll::Ready(Ok(bytes));
-                }
-            }
+        let drained = ready!(poll_writing(cx, sink, || {
+            system::splice(&ends.out, sink, self.held)
+        }))?;
+        if drained == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
+        self.held -= drained.min(self.held);
+        Poll::Ready(Ok(drained))
     }
 }
 

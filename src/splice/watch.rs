@@ -159,17 +159,16 @@ impl Watched {
     /// `finest` is the shortest of the times beside its limits at which it wants to be woken.
     pub(super) fn new(watch: Watch, limits: Limits, finest: Duration) -> Self {
         let start = watch.now();
+        let finest = [limits.idle, limits.session]
+            .into_iter()
+            .flatten()
+            .fold(finest, Duration::min);
         Self {
             watch,
             start,
             last: start,
             idle: limits.idle.map_or(u64::MAX, nanos),
-            round: [limits.idle, limits.session]
-                .into_iter()
-                .flatten()
-                .fold(round(nanos(finest)), |finest, limit| {
-                    finest.min(round(nanos(limit)))
-                }),
+            round: round(nanos(finest)),
             end: limits
                 .session
                 .map_or(Moment::NEVER, |age| start.after(nanos(age))),

@@ -2,15 +2,13 @@
 //!
 //! Knows no streams and no order.
 
-use throughway::wire::ws::frame::{Header, Opcode, encode, mask};
+use throughway::wire::ws::frame::{Opcode, append};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A frame of a client's, masked.
 pub fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = payload.to_vec();
-    mask(KEY, 0, &mut bytes);
-    frame(opcode, &bytes, Some(KEY))
+    frame(opcode, payload, Some(KEY))
 }
 
 /// A frame of a server's.
@@ -24,15 +22,7 @@ pub fn closing(code: u16, reason: &[u8]) -> Vec<u8> {
 }
 
 fn frame(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
-    let header = Header {
-        fin: true,
-        rsv: 0,
-        opcode,
-        mask,
-        len: payload.len() as u64,
-    };
     let mut bytes = Vec::new();
-    encode(&header, &mut bytes);
-    bytes.extend_from_slice(payload);
+    append(opcode, payload, mask, &mut bytes);
     bytes
 }

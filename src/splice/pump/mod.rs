@@ -186,7 +186,7 @@ impl Pump {
     pub(super) fn stop(&mut self) {
         if self.stage == Stage::Parted {
             // Nothing passes any more.
-            self.forget_unseen();
+            drop(self.take_unseen());
         }
         self.stage = match self.stage {
             Stage::Open | Stage::Refused | Stage::Parted => Stage::Ended,
@@ -296,12 +296,6 @@ impl Pump {
 
     fn has_unseen(&self) -> bool {
         self.waits.any().is_some_and(|any| any.unseen.is_some())
-    }
-
-    fn forget_unseen(&mut self) {
-        if let Some(any) = self.waits.any_mut() {
-            any.unseen = None;
-        }
     }
 
     #[cfg(test)]

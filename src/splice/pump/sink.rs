@@ -105,7 +105,7 @@ impl Pump {
             self.stage = match self.stage {
                 Stage::Open | Stage::Refused => Stage::Parted,
                 ended => {
-                    self.forget_unseen();
+                    drop(self.take_unseen());
                     ended
                 }
             };

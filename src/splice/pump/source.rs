@@ -90,7 +90,7 @@ impl Pump {
         Ok(())
     }
 
-    fn take_unseen(&mut self) -> Option<Kept> {
+    pub(super) fn take_unseen(&mut self) -> Option<Kept> {
         self.waits.any_mut()?.unseen.take()
     }
 
